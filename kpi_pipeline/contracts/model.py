@@ -1,0 +1,78 @@
+"""How a column, a source's record and a table are declared. No declarations themselves."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kpi_pipeline.fingerprint import fingerprint
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, defined once: type (DuckDB's name), meaning, unit, whether it may be null.
+
+    `personal`: it names a person. `optional`: a source's file may lack the column altogether.
+    """
+
+    name: str
+    type: str
+    description: str
+    unit: str = ""
+    nullable: bool = False
+    personal: bool = False
+    optional: bool = False
+    values: tuple[str, ...] = ()
+
+    @property
+    def comment(self) -> str:
+        return f"{self.description} [{self.unit}]" if self.unit else self.description
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one record of a source's stream must look like.
+
+    Args:
+        source: the name in kpi.toml.
+        delivery: `state`: the newest listing of files is all there is. `log`: a file adds rows, and replaces only
+            its own earlier version.
+        rules: reason and SQL condition that no good record meets.
+    """
+
+    source: str
+    description: str
+    delivery: Literal["state", "log"]
+    columns: tuple[Column, ...]
+    rules: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def personal(self) -> bool:
+        return any(column.personal for column in self.columns)
+
+    @property
+    def version(self) -> str:
+        """Changes when the contract does, so that what was loaded by an older contract is loaded again."""
+        return fingerprint(repr(self))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the warehouse or of the published database. `name` is schema.table, and the asset's path."""
+
+    name: str
+    description: str
+    grain: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> str:
+        return self.name.split(".")[0]
+
+    @property
+    def short_name(self) -> str:
+        return self.name.split(".")[1]
+
+    @property
+    def comment(self) -> str:
+        key = f" Key: {', '.join(self.key)}." if self.key else ""
+        return f"{self.description} One row per {self.grain}.{key}"

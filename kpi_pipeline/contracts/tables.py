@@ -1,0 +1,367 @@
+"""Every table of the warehouse and of the published database, with its grain and key. Published tables are a contract."""
+
+from dataclasses import replace
+
+from kpi_pipeline.contracts.model import Column, Record, Table
+from kpi_pipeline.contracts.records import RECORDS
+
+DAY = Column("date", "DATE", "UTC calendar day")
+HUB_ID = Column("hub_id", "VARCHAR", "the hub: cluster/hub, never reused")
+PERSON = Column("person_key", "UUID", "HMAC-SHA256 of issuer and username (first 128 bits); never leaves the warehouse")
+FILE = Column("_file", "VARCHAR", "the landed file that the row came from")
+ROW = Column("_row", "BIGINT", "its place in that file; the header isn't counted")
+VALUE = "DECIMAL(38, 9)"
+RAW_TYPES = {"TIMESTAMPTZ": "TIMESTAMP"}  # stored in UTC
+
+
+def _count(name: str, description: str, unit: str) -> Column:
+    return Column(name, "BIGINT", description, unit=unit)
+
+
+def raw_table(record: Record) -> Table:
+    """The raw table of a stream: every field kept, a person's name become a key, and where the row came from."""
+    columns = (PERSON if c.personal else replace(c, type=RAW_TYPES.get(c.type, c.type)) for c in record.columns)
+    return Table(f"raw.{record.source}", record.description, "record", (), (*columns, FILE, ROW))
+
+
+ACTIVE_USERS_COLUMNS = (
+    DAY,
+    Column("grain", "VARCHAR", "organisation, community, hub_type, cluster or hub"),
+    Column("member", "VARCHAR", "which one of the grain; 'organisation' for the whole"),
+    _count("dau", "distinct people on the day", "people"),
+    _count("wau", "distinct people in the 7 days that end on the day", "people"),
+    _count("mau", "distinct people in the 30 days that end on the day", "people"),
+    _count("new", "people seen for the first time ever", "people"),
+    _count("returning", "people seen again after 30 or more days", "people"),
+    _count("lapsed", "people last seen exactly 30 days ago", "people"),
+)
+
+HUB_COLUMNS = (
+    HUB_ID,
+    Column("from_day", "DATE", "first UTC day that this version describes"),
+    Column("to_day", "DATE", "first UTC day that it no longer describes; 9999-12-31: still valid"),
+    Column("cluster", "VARCHAR", "the cluster that the hub runs on"),
+    Column("hub", "VARCHAR", "the hub's name on its cluster"),
+    Column("provider", "VARCHAR", "who provides the cluster", nullable=True),
+    Column("display_name", "VARCHAR", "the name that people see"),
+    Column("domain", "VARCHAR", "where the hub is served", nullable=True),
+    Column("environment", "VARCHAR", "production or staging", values=("production", "staging")),
+    Column("kind", "VARCHAR", "hub, or binder", values=("hub", "binder")),
+    Column("hub_type", "VARCHAR", "education, research or other", values=("education", "research", "other")),
+    Column("communities", "VARCHAR[]", "the communities that the hub is run for"),
+)
+
+QUARANTINE = Table(
+    "raw.quarantine",
+    "Records that don't fit their contract, with the reason and the place; what they say stays in the landing zone.",
+    "rejected record (or file: then `row` is empty)",
+    (),
+    (
+        Column("source", "VARCHAR", "the source in kpi.toml"),
+        Column("file", "VARCHAR", "the landed file"),
+        Column("row", "BIGINT", "its place in the file, the header not counted; empty: the whole file", nullable=True),
+        Column("reason", "VARCHAR", "what is wrong: a code, with the column's name where there is one"),
+        Column("stage", "VARCHAR", "raw (the record itself) or staged (against the registry)"),
+        Column("date", "DATE", "the day that the record speaks of, where known", nullable=True),
+    ),
+)
+
+WAREHOUSE: tuple[Table, ...] = (
+    QUARANTINE,
+    Table(
+        "raw.loads",
+        "Which version of each landed file is in raw.",
+        "file",
+        ("source", "file"),
+        (
+            Column("source", "VARCHAR", "the source in kpi.toml"),
+            Column("file", "VARCHAR", "the file's name in its source"),
+            Column("sha256", "VARCHAR", "hash of its bytes"),
+            Column("keying", "VARCHAR", "fingerprint of contract, secret and identity issuers it was loaded with"),
+            _count("rows", "records accepted", "records"),
+        ),
+    ),
+    *(raw_table(record) for record in RECORDS.values()),
+    Table(
+        "staged.hubs",
+        "Hubs by day: each version with the days on which it is the one that counts.",
+        "hub and version",
+        ("hub_id", "from_day"),
+        (*HUB_COLUMNS, Column("identity_issuer", "VARCHAR", "who vouches for the usernames"), FILE, ROW),
+    ),
+    Table(
+        "staged.user_days",
+        "Qualifying user-days: a person used a production hub on a day; exclusions are applied.",
+        "day, hub and person",
+        ("date", "hub_id", "person_key"),
+        (DAY, HUB_ID, PERSON),
+    ),
+    Table(
+        "staged.binder_sessions",
+        "Sessions on production binder hubs: sessions are not people.",
+        "day and hub",
+        ("date", "hub_id"),
+        (DAY, HUB_ID, _count("sessions", "sessions on the day", "sessions")),
+    ),
+    Table(
+        "staged.activity_accounting",
+        "What became of every raw record of hub activity; the parts add up to raw_rows.",
+        "day",
+        ("date",),
+        (
+            DAY,
+            _count("raw_rows", "records in raw", "records"),
+            _count("quarantined", "records on a hub that isn't known or not in service", "records"),
+            _count("duplicates", "records that repeat a day, hub and person", "records"),
+            _count("excluded", "user-days excluded by a rule", "user-days"),
+            _count("staging", "user-days on staging hubs", "user-days"),
+            _count("binder", "user-days on binder hubs", "user-days"),
+            _count("qualifying", "user-days that count", "user-days"),
+        ),
+    ),
+    Table(
+        "staged.exclusion_effects",
+        "How many user-days each rule of the exclusion register took out; a user-day may match several rules.",
+        "day and rule",
+        ("date", "rule_id"),
+        (
+            DAY,
+            Column("rule_id", "VARCHAR", "the rule's id"),
+            _count("user_days", "user-days that match", "user-days"),
+        ),
+    ),
+    Table(
+        "facts.cells",
+        "Combinations of hub, cluster, hub type and communities that ever held on a day: the finest grain there is.",
+        "combination",
+        ("cell",),
+        (
+            Column("cell", "INTEGER", "number of the combination; means nothing outside this warehouse"),
+            HUB_ID,
+            Column("cluster", "VARCHAR", "the cluster"),
+            Column("hub_type", "VARCHAR", "education, research or other"),
+            Column("communities", "VARCHAR[]", "the communities served"),
+        ),
+    ),
+    Table(
+        "facts.members",
+        "Members of every grain.",
+        "grain and member",
+        ("member_id",),
+        (
+            Column("member_id", "INTEGER", "number of the member; means nothing outside this warehouse"),
+            Column("grain", "VARCHAR", "organisation, community, hub_type, cluster or hub"),
+            Column("member", "VARCHAR", "which one"),
+        ),
+    ),
+    Table(
+        "facts.cell_members",
+        "Which members a cell belongs to.",
+        "cell and member",
+        ("cell", "member_id"),
+        (Column("cell", "INTEGER", "the cell"), Column("member_id", "INTEGER", "the member")),
+    ),
+    Table(
+        "facts.user_days",
+        "Qualifying user-days by cell: what the rolling engine has counted.",
+        "day, cell and person",
+        ("date", "cell", "person_key"),
+        (DAY, Column("cell", "INTEGER", "the cell"), PERSON),
+    ),
+    Table(
+        "facts.first_seen",
+        "State of the rolling engine: the first day of a person in a cell.",
+        "cell and person",
+        ("cell", "person_key"),
+        (
+            Column("cell", "INTEGER", "the cell"),
+            PERSON,
+            Column("first_date", "DATE", "first day seen"),
+        ),
+    ),
+    Table(
+        "facts.flows",
+        "State of the rolling engine: per member and day, who came and who leaves later. Additive over people.",
+        "member and day",
+        ("member_id", "date"),
+        (
+            Column("member_id", "INTEGER", "the member"),
+            DAY,
+            _count("dau", "distinct people", "people"),
+            _count("new", "seen for the first time", "people"),
+            _count("returning", "previous day seen is 30 or more days back", "people"),
+            _count("wau_in", "previous day seen is 7 or more days back, or there is none", "people"),
+            _count("wau_out", "next day seen is 7 or more days on, or there is none", "people"),
+            _count("mau_out", "next day seen is 30 or more days on, or there is none", "people"),
+        ),
+    ),
+    Table(
+        "facts.active_users",
+        "Exact distinct people over rolling windows, with their flows, at every grain.",
+        "day, grain and member",
+        ("date", "grain", "member"),
+        ACTIVE_USERS_COLUMNS,
+    ),
+)
+
+KPI_VALUES_COLUMNS = (
+    Column("kpi_id", "VARCHAR", "the KPI: see kpi_definitions"),
+    Column(
+        "grain",
+        "VARCHAR",
+        "organisation, community, hub, ...; 'grain:statistic' is a figure that stands beside the KPI",
+    ),
+    Column("member", "VARCHAR", "which one of the grain, e.g. 2i2c/mtu"),
+    Column("period_start", "DATE", "first day that the value covers"),
+    Column("period_end", "DATE", "last day that the value covers"),
+    Column("value", VALUE, "the value, in the KPI's unit; NULL where there is none (never 0 for 'no data')", nullable=True),
+    Column("numerator", VALUE, "what was divided, where the value is a ratio", nullable=True),
+    Column("denominator", VALUE, "by what", nullable=True),
+    Column("n", "BIGINT", "how many observations the value rests on", nullable=True),
+    Column("status", "VARCHAR", "ok, or why the value must be read with care"),
+    Column("definition_hash", "VARCHAR", "fingerprint of the definition that made the value"),
+    Column("run_id", "VARCHAR", "the run that last changed this row"),
+    Column("computed_at", "TIMESTAMP", "when that was, UTC"),
+)
+KPI_KEY = ("kpi_id", "grain", "member", "period_start", "period_end")
+KPI_VALUES = Table("kpi.kpi_values", "Every value of every KPI.", "KPI, grain, member and period", KPI_KEY, KPI_VALUES_COLUMNS)
+
+# State of the pipeline itself, not of the organisation: days that a stage still has to bring up to date.
+DIRTY_DAYS = Table(
+    "ops.dirty_days",
+    "Days that changed upstream and that a stage has yet to bring up to date.",
+    "stage and day",
+    ("stage", "date"),
+    (Column("stage", "VARCHAR", "who has to act: staged or facts"), DAY),
+)
+FINGERPRINTS = Table(
+    "ops.fingerprints",
+    "What a stage was last built with (rules, registry), to notice a change.",
+    "name",
+    ("name",),
+    (Column("name", "VARCHAR", "what"), Column("value", "VARCHAR", "its hash")),
+)
+
+PUBLISHED: tuple[Table, ...] = (
+    Table(
+        "published.kpi_definitions",
+        "What each KPI means, in words, with its owner and target.",
+        "KPI",
+        ("kpi_id",),
+        (
+            Column("kpi_id", "VARCHAR", "the KPI's id"),
+            Column("measure", "VARCHAR", "the measure that computes it"),
+            Column("title", "VARCHAR", "short name"),
+            Column("question", "VARCHAR", "the question that it answers"),
+            Column("definition", "VARCHAR", "exactly what is counted"),
+            Column("unit", "VARCHAR", "unit of the value; percent runs from 0 to 100"),
+            Column("direction", "VARCHAR", "higher, lower or neither is better", values=("higher", "lower", "neither")),
+            Column("comparator", "VARCHAR", "how value and target compare", nullable=True),
+            Column("target", VALUE, "the target that holds now", nullable=True),
+            Column("owner", "VARCHAR", "the team that answers for it"),
+            Column("audience", "VARCHAR", "internal or external", values=("internal", "external")),
+            Column("theme", "VARCHAR", "theme of the organisation's document", nullable=True),
+            Column("role", "VARCHAR", "role of the role document", nullable=True),
+            Column("status", "VARCHAR", "active, aspirational or not available"),
+            Column("headline", "BOOLEAN", "one of the at most four on the first screen"),
+            Column("source", "VARCHAR", "the sources that it rests on"),
+            Column("definition_hash", "VARCHAR", "fingerprint of definition and formula"),
+        ),
+    ),
+    Table("published.kpi_values", KPI_VALUES.description, KPI_VALUES.grain, KPI_KEY, KPI_VALUES_COLUMNS),
+    Table(
+        "published.scorecard",
+        "Values against targets, by role and period. Empty until a role has a target.",
+        "KPI, role and period",
+        ("kpi_id", "role", "period_start", "period_end"),
+        (
+            Column("kpi_id", "VARCHAR", "the KPI"),
+            Column("role", "VARCHAR", "the role"),
+            Column("period_start", "DATE", "first day of the period"),
+            Column("period_end", "DATE", "last day of the period"),
+            Column("value", VALUE, "the value", nullable=True),
+            Column("comparator", "VARCHAR", "how value and target compare", nullable=True),
+            Column("target", VALUE, "the target that held then", nullable=True),
+            Column("score", VALUE, "0 to 1", nullable=True),
+            Column("status", "VARCHAR", "met, near, missed, insufficient, stale, no data or no target"),
+            Column("previous_value", VALUE, "the value of the period before", nullable=True),
+        ),
+    ),
+    Table(
+        "published.active_users",
+        "Exact distinct people over rolling windows, with their flows, at every grain.",
+        "day, grain and member",
+        ("date", "grain", "member"),
+        ACTIVE_USERS_COLUMNS,
+    ),
+    Table(
+        "published.hubs",
+        "Every hub and its history: which version counts on which days.",
+        "hub and version",
+        ("hub_id", "from_day"),
+        (*HUB_COLUMNS, Column("is_current", "BOOLEAN", "in service on the as-of day")),
+    ),
+    Table(
+        "published.communities",
+        "Every community, with when a production hub served it.",
+        "community",
+        ("community",),
+        (
+            Column("community", "VARCHAR", "the community's id"),
+            Column("first_day", "DATE", "first day with a production hub"),
+            Column("last_day", "DATE", "last day with one, up to the as-of day"),
+            _count("hubs_now", "production hubs in service on the as-of day", "hubs"),
+            _count("hubs_ever", "production hubs that ever served it", "hubs"),
+        ),
+    ),
+    Table(
+        "published.exclusions",
+        "The exclusion register, with what each rule took out. Usernames are counted, never shown.",
+        "rule",
+        ("rule_id",),
+        (
+            Column("rule_id", "VARCHAR", "the rule's id"),
+            Column("source", "VARCHAR", "the source that it applies to"),
+            Column("cluster", "VARCHAR", "clusters that match (glob)", nullable=True),
+            Column("hub", "VARCHAR", "hubs that match (glob)", nullable=True),
+            _count("usernames", "how many usernames the rule names", "usernames"),
+            Column("first_day", "DATE", "first day that it applies to", nullable=True),
+            Column("last_day", "DATE", "last day that it applies to", nullable=True),
+            Column("until", "DATE", "when the rule itself lapses", nullable=True),
+            Column("reason", "VARCHAR", "why"),
+            Column("approved_by", "VARCHAR", "who approved it: a team or a role"),
+            Column("state", "VARCHAR", "applied, expired, or matches nothing"),
+            _count("user_days", "user-days that it matched", "user-days"),
+        ),
+    ),
+    Table(
+        "published.data_health",
+        "How fresh and how whole the data of each source is.",
+        "source",
+        ("source",),
+        (
+            Column("source", "VARCHAR", "the source in kpi.toml"),
+            Column("newest_data", "DATE", "newest day that the data itself speaks of", nullable=True),
+            Column("age_days", "BIGINT", "days from there to the as-of day", unit="days", nullable=True),
+            Column("max_age_days", "BIGINT", "allowed age", unit="days", nullable=True),
+            Column("freshness", "VARCHAR", "fresh, late, no data or not connected"),
+            _count("files", "files landed", "files"),
+            _count("rows", "records accepted", "records"),
+            _count("quarantined", "records and files rejected", "records"),
+            Column("days_covered", "BIGINT", "days with data", unit="days", nullable=True),
+            Column("days_expected", "BIGINT", "days from the first data to the as-of day", unit="days", nullable=True),
+        ),
+    ),
+)
+
+WAREHOUSE = (*WAREHOUSE, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
+TABLES = {t.name: t for t in (*WAREHOUSE, *PUBLISHED)}
+
+
+def table(name: str) -> Table:
+    """The contract of `schema.table`.
+
+    Raises:
+        KeyError: no such table is declared.
+    """
+    return TABLES[name]

@@ -1,0 +1,52 @@
+"""A simulated organisation, deterministic by seed: files in the sources' own formats, and their ground truth.
+
+Never here: an import from the rest of the pipeline. What checks the pipeline must not share its mistakes.
+"""
+
+from datetime import date
+from pathlib import Path
+
+from kpi_pipeline.sample.layout import activity_files, make_damage
+from kpi_pipeline.sample.simulate import make_world
+from kpi_pipeline.sample.texts import config, readme
+from kpi_pipeline.sample.truth import write_truth
+from kpi_pipeline.sample.write import write_activity, write_file, write_registry
+
+__all__ = ["write_sample"]
+
+SHORTEST_DAYS = 7  # below that, the late files would arrive on the same day
+
+
+def write_sample(
+    folder: Path,
+    *,
+    seed: int = 2026,
+    hubs: int = 60,
+    users: int = 3000,
+    days: int = 457,
+    last_day: date = date(2026, 9, 30),
+) -> None:
+    """Write the organisation into a folder; the same arguments give the same bytes on any machine."""
+    if hubs < 1 or users < 1 or days < SHORTEST_DAYS:
+        raise ValueError(
+            f"hubs={hubs}, users={users}, days={days}: a sample has at least 1 hub, 1 user, {SHORTEST_DAYS} days"
+        )
+    world = make_world(seed, hubs, users, days, last_day)
+    files = activity_files(world.period)
+    _refuse_strangers(folder / "hub_activity", {folder / "hub_activity" / file.path for file in files})
+    damage = make_damage(seed, files, world.hubs, world.period)
+    write_registry(folder / "hub_registry", world.hubs)
+    write_activity(folder / "hub_activity", world, files, damage)
+    write_truth(folder / "truth", world, damage)
+    write_file(folder / "kpi.toml", config(world).encode())
+    write_file(folder / "README.md", readme(world).encode())
+
+
+def _refuse_strangers(activity: Path, ours: set[Path]) -> None:
+    """A file of another sample, or somebody's own, would be read as part of this one; it isn't ours to delete."""
+    strangers = sorted(path for path in activity.rglob("*") if path.is_file() and path not in ours)
+    if strangers:
+        raise FileExistsError(
+            f"{strangers[0]} is not part of the sample to be written ({len(strangers)} such files) and would "
+            "be read as if it were: write to an empty folder, or remove them first"
+        )

@@ -1,0 +1,96 @@
+"""The two texts of the sample: its kpi.toml, the first configuration that a newcomer reads, and its README.
+
+Never here: a number that is not in the world.
+"""
+
+from kpi_pipeline.sample.simulate import Exclusion, World
+
+_CONFIG = """\
+# The configuration of an organisation, here an invented one. Copy it and change it block by block:
+# what is named here is connected, what is not named is reported as "no data: not connected".
+
+[organisation]
+name = "Example Hubs"             # shown in every report
+timezone = "UTC"                  # when the nightly run starts; days are always UTC days
+reporting_currency = "USD"        # what amounts in other currencies are converted to
+id_secret_env = "KPI_ID_SECRET"   # the variable that holds the secret under which usernames are hashed
+demo = true                       # invented people: the secret may be missing. Never set this for real ones.
+as_of = {as_of}                # the last day to report on; leave it out to mean yesterday
+
+# Which hubs there are, since when, what they are called and whom they are run for: files with the columns
+# valid_from, valid_to, cluster, provider, hub, display_name, domain, helm_chart, hubspot_deal_id and,
+# optional, community ("a;b" for two), hub_type, identity_issuer. An empty valid_to means: still so.
+[sources.hub_registry]
+kind = "table"
+path = "hub_registry"             # a file, or a folder of files, beside this file
+# The registry does not say what a hub is for; its name does. What matches neither rule is in production.
+staging = ["staging", "*-staging"]
+binder = ["binder", "*-binder"]   # their users are launches, not people: counted as sessions, apart
+
+# Who used which hub on which day: files with the columns date, cluster, hub, username and, optional,
+# sessions. CSV, JSON, one JSON object a line, or Parquet; gzip too; one row more than once does no harm.
+[sources.hub_activity]
+kind = "table"
+path = "hub_activity"
+# What it takes for the source to call somebody active on a day; it is kept with the data.
+criterion = "a user server ran on that day"
+
+# The register of exclusions: what is left out of the counts, why, and who approved that. Each rule's effect
+# is counted and published. `match` names usernames (whatever their capitals) or a hub; `from` and `to` are
+# days, both included, and a missing one means without limit.
+"""
+
+_README = """\
+# A simulated organisation
+
+Made by `kpi sample` (`kpi_pipeline/sample/`), the same bytes each time for the same arguments:
+seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and communities are invented.**
+
+- `kpi.toml`: the configuration, with a comment on each block. Begin here.
+- `hub_registry/registry.csv`: the hubs and their history, with renames, moves, closures and returns.
+- `hub_activity/`: who used which hub on which day; a file per month in several formats, the last month a
+  file per day, and in `late/` rows of earlier days that arrived late. A few lines are broken on purpose,
+  each in one way.
+- `truth/`: what a pipeline has to find, by brute force from the simulated world and not from these files:
+  - `active_users.csv.gz`: DAU, WAU, MAU, new, returning and lapsed, by day and grain; a member begins on
+    the day of its first qualifying user-day and then has a row for every day.
+  - `mau_percentiles.csv`: over production hubs that were in service on all 30 days; from the 30th day on.
+  - `communities_served.csv`, `running.csv`: by day.
+  - `accounting.json`: rows quarantined by reason, and user-days (day, hub, person) excluded by rule, set
+    apart as staging or binder, and qualifying. Each rule counts all that it matches, as rules may overlap;
+    `excluded_user_days_total` counts a user-day once.
+
+Change the generator, not these files: a test compares them with a fresh write.
+"""
+
+
+def config(world: World) -> str:
+    blocks = [_CONFIG.format(as_of=world.period.last)]
+    return "\n".join([*blocks, *(_exclusion(rule) for rule in world.exclusions)])
+
+
+def readme(world: World) -> str:
+    period = world.period
+    return _README.format(
+        seed=world.seed, hubs=len(world.hubs), days=period.days, first=period.first, last=period.last
+    )
+
+
+def _exclusion(rule: Exclusion) -> str:
+    lines = ["[[exclusions]]", f'id = "{rule.id}"', 'source = "hub_activity"', f"match = {_match(rule)}"]
+    if rule.first is not None:
+        lines.append(f"from = {rule.first}")
+    if rule.last is not None:
+        lines.append(f"to = {rule.last}")
+    lines += [f'reason = "{rule.reason}"', f'approved_by = "{rule.approved_by}"', ""]
+    return "\n".join(lines)
+
+
+def _match(rule: Exclusion) -> str:
+    if rule.hub is not None:
+        return f'{{ cluster = "{rule.hub.cluster}", hub = "{rule.hub.name}" }}'
+    if len(rule.usernames) == 1:
+        return f'{{ username = ["{rule.usernames[0]}"] }}'
+    # TOML 1.0 has no line break between the braces, but has them inside the list.
+    names = "".join(f'  "{name}",\n' for name in rule.usernames)
+    return f"{{ username = [\n{names}] }}"

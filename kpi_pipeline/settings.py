@@ -1,0 +1,318 @@
+"""The one reader of the environment and of kpi.toml.
+
+What belongs here: the shape of the configuration and its checks. What never does: opening a source or the warehouse.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kpi_pipeline import clock
+from kpi_pipeline.errors import ConfigError
+
+DEFAULT_CONFIG = Path("data/sample/kpi.toml")
+DEFAULT_DATA_DIR = Path("data")
+# Public on purpose: the sample's people are invented, so its keys protect nobody.
+DEMO_SECRET = "demo-organisation-whose-people-are-invented"
+MIN_SECRET_LENGTH = 16
+
+
+class Strict(BaseModel):
+    """Frozen, and a key that nobody reads is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("not a time zone of the IANA database, such as 'UTC' or 'Europe/Berlin'")
+    return name
+
+
+def _regex_with_one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if groups != 1:
+        raise ValueError(f"has {groups} capture groups; exactly one is needed: it holds the community")
+    return pattern
+
+
+class Organisation(Strict):
+    name: str = Field(min_length=1)
+    timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
+    reporting_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
+    id_secret_env: str = "KPI_ID_SECRET"
+    demo: bool = False
+    as_of: date | None = None
+
+    @model_validator(mode="after")
+    def _fixed_day_is_for_demos(self) -> Self:
+        if self.as_of and not self.demo:
+            raise ValueError("as_of is fixed only where demo = true; use --as-of or KPI_AS_OF")
+        return self
+
+
+class CommunityRule(Strict):
+    """Takes the community of a hub from another column, where the registry has none."""
+
+    column: Literal["display_name", "hub", "cluster", "domain"]
+    pattern: Annotated[str, AfterValidator(_regex_with_one_group)]
+
+
+class HubRegistry(Strict):
+    """The rules fill what the files don't say; a value in the file always wins.
+
+    `staging`, `binder` are globs on the hub's name; `hub_types` are globs on cluster/hub, by type.
+    """
+
+    kind: Literal["table", "cluster_yaml"]
+    path: Path
+    staging: tuple[str, ...] = ()
+    binder: tuple[str, ...] = ()
+    hub_types: dict[Literal["education", "research", "other"], tuple[str, ...]] = {}
+    community: tuple[CommunityRule, ...] = ()
+    since: date | None = None
+    max_age_days: int | None = Field(default=None, ge=0)
+
+
+class HubActivity(Strict):
+    kind: Literal["table"]
+    path: Path
+    criterion: str = "as recorded by the source"
+    max_age_days: int = Field(default=2, ge=0)
+
+
+class Sources(Strict):
+    hub_registry: HubRegistry | None = None
+    hub_activity: HubActivity | None = None
+
+
+class Match(Strict):
+    """What a rule applies to: cluster and hub are globs; usernames are exact, after normalisation."""
+
+    cluster: str | None = None
+    hub: str | None = None
+    username: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name_is_a_list_of_one(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("username"), str):
+            return {**value, "username": (value["username"],)}
+        return value
+
+    @model_validator(mode="after")
+    def _matches_something_in_particular(self) -> Self:
+        if not (self.cluster or self.hub or self.username):
+            raise ValueError("an empty match would exclude everything; name a cluster, hub or username")
+        return self
+
+
+class Exclusion(Strict):
+    """One rule of the register. `first` and `last` day are both included; after `until` it no longer applies."""
+
+    id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")]
+    source: Literal["hub_activity"]
+    match: Match
+    first: date | None = Field(default=None, alias="from")
+    last: date | None = Field(default=None, alias="to")
+    until: date | None = None
+    reason: str = Field(min_length=1)
+    approved_by: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _interval_is_forward(self) -> Self:
+        if self.first and self.last and self.last < self.first:
+            raise ValueError(f"'to' ({self.last}) is before 'from' ({self.first})")
+        return self
+
+
+class Config(Strict):
+    """kpi.toml, whole."""
+
+    organisation: Organisation
+    sources: Sources = Sources()
+    exclusions: tuple[Exclusion, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number_unnamed_exclusions(cls, value: Any) -> Any:
+        rules = value.get("exclusions") if isinstance(value, dict) else None
+        if isinstance(rules, list):
+            named = [{"id": f"rule-{n}", **r} if isinstance(r, dict) else r for n, r in enumerate(rules, 1)]
+            return {**value, "exclusions": named}
+        return value
+
+    @model_validator(mode="after")
+    def _exclusions_have_own_ids(self) -> Self:
+        ids = [rule.id for rule in self.exclusions]
+        if doubled := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"exclusions share the id {doubled[0]!r}; each needs its own")
+        return self
+
+
+class Environment(BaseSettings):
+    """KPI_CONFIG, KPI_DATA_DIR and KPI_AS_OF; empty means not set."""
+
+    model_config = SettingsConfigDict(env_prefix="KPI_", env_ignore_empty=True)
+
+    config: Path = DEFAULT_CONFIG
+    data_dir: Path = DEFAULT_DATA_DIR
+    as_of: date | None = None
+
+
+class Settings(Strict):
+    """Everything that a run is told, resolved: absolute paths, one as-of."""
+
+    config_path: Path
+    data_dir: Path
+    as_of: date
+    config: Config
+
+    @property
+    def landing_dir(self) -> Path:
+        return self.data_dir / "landing"
+
+    @property
+    def warehouse_path(self) -> Path:
+        return self.data_dir / "warehouse" / "warehouse.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        return self.data_dir / "published"
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        return ZoneInfo(self.config.organisation.timezone)
+
+    @cached_property
+    def id_secret(self) -> SecretStr:
+        """The key of every person_key.
+
+        Raises:
+            ConfigError: the variable isn't set, or is too short to protect anyone.
+        """
+        organisation = self.config.organisation
+        if organisation.demo:
+            return SecretStr(DEMO_SECRET)
+        secret = os.environ.get(organisation.id_secret_env, "")
+        if len(secret) < MIN_SECRET_LENGTH:
+            raise ConfigError(
+                f"environment variable {organisation.id_secret_env}",
+                got="nothing" if not secret else f"{len(secret)} characters",
+                expected=f"a secret of at least {MIN_SECRET_LENGTH} characters, the key of every person_key",
+                fix=f"Make one once (openssl rand -hex 32), keep it safe, and export {organisation.id_secret_env}; "
+                "with another secret everybody would count as new.",
+            )
+        return SecretStr(secret)
+
+    def source_path(self, path: Path) -> Path:
+        """A path of kpi.toml, which is relative to kpi.toml."""
+        return (self.config_path.parent / path).resolve()
+
+
+def load(
+    config: Path | None = None, data_dir: Path | None = None, as_of: date | None = None
+) -> Settings:
+    """Reads the environment and kpi.toml; arguments win over the environment.
+
+    Raises:
+        ConfigError: a file, key or value is wrong; it names which.
+    """
+    environment = _environment()
+    path = (config or environment.config).expanduser().resolve()
+    parsed = read_config(path)
+    day = as_of or environment.as_of or parsed.organisation.as_of or clock.last_closed_day()
+    if day > clock.last_closed_day():
+        raise ConfigError(
+            "as-of",
+            got=day,
+            expected=f"a closed day, {clock.last_closed_day()} (UTC) at the latest",
+            fix="Days that are still running are never counted; leave --as-of and KPI_AS_OF out for yesterday.",
+        )
+    return Settings(
+        config_path=path,
+        data_dir=(data_dir or environment.data_dir).expanduser().resolve(),
+        as_of=day,
+        config=parsed,
+    )
+
+
+def read_config(path: Path) -> Config:
+    """kpi.toml, checked.
+
+    Raises:
+        ConfigError: it is missing, no TOML, or a key in it is wrong.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            path, got=error.strerror, expected="a configuration file", fix="Point --config or KPI_CONFIG at a kpi.toml."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(path, got=error, expected="TOML in UTF-8", fix="Mend that line.") from error
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise _config_error(path, error) from error
+
+
+def _environment() -> Environment:
+    try:
+        return Environment()
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = f"KPI_{str(first['loc'][0]).upper()}"
+        raise ConfigError(
+            f"environment variable {variable}",
+            got=repr(first["input"]),
+            expected=first["msg"],
+            fix=f"Unset {variable}, or give a value such as KPI_AS_OF=2026-09-30.",
+        ) from error
+
+
+def _config_error(path: Path, error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(tuple(first["loc"][:-1]))
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else "Remove it, or look it up in docs/configuration.md."
+        return ConfigError(f"{path}: {key}", got="a key that nothing reads", expected=", ".join(known), fix=hint)
+    # A username is the one personal thing in kpi.toml: never repeat what was written there.
+    got = "a wrong value" if "username" in key else f"{first['input']!r}"[:120]
+    got = "nothing" if first["type"] == "missing" else got
+    return ConfigError(f"{path}: {key or 'file'}", got=got, expected=first["msg"], fix="Mend that key.")
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    """The keys that the model at a place in kpi.toml has."""
+    model: Any = Config
+    for part in location:
+        if isinstance(part, int) or not (isinstance(model, type) and issubclass(model, BaseModel)):
+            continue
+        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        if field is not None:
+            model = _model_in(field.annotation)
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return [field.alias or name for name, field in model.model_fields.items()]
+    return []
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = [_model_in(a) for a in getattr(annotation, "__args__", ())]
+    return next((a for a in inner if a is not None), None)

@@ -1,0 +1,58 @@
+"""File drops: which files a folder (or a single path) holds. Their content is read by raw, from the landing zone."""
+
+from pathlib import Path
+
+from kpi_pipeline.errors import SourceError
+
+TABLE_SUFFIXES = tuple(f"{kind}{gz}" for kind in (".csv", ".json", ".ndjson", ".jsonl") for gz in ("", ".gz")) + (
+    ".parquet",
+)
+IGNORED_PREFIXES = (".", "_", "readme")
+
+
+def list_files(source: str, path: Path) -> list[tuple[str, Path]]:
+    """Name and path of every file of a drop, sorted by name; hidden files and READMEs are left out.
+
+    Raises:
+        SourceError: there is no such path, or nothing in it.
+    """
+    if path.is_file():
+        return [(path.name, path)]
+    if not path.is_dir():
+        raise SourceError(
+            f"source {source}: {path}",
+            got="no such file or folder",
+            expected=f"the files of {source}",
+            fix=f"Mend [sources.{source}] path in kpi.toml (it is relative to kpi.toml), or deliver the files. "
+            "To run from what was landed before: kpi run --replay.",
+        )
+    found = {p.relative_to(path).as_posix(): p for p in path.rglob("*") if p.is_file() and _counts(p, path)}
+    if not found:
+        raise SourceError(
+            f"source {source}: {path}",
+            got="an empty folder",
+            expected="at least one file",
+            fix=f"Deliver the files of {source}, or remove [sources.{source}] from kpi.toml if it isn't connected.",
+        )
+    return sorted(found.items())
+
+
+def list_cluster_yaml(path: Path) -> list[tuple[str, Path]]:
+    """Every `<cluster>/cluster.yaml` below a folder.
+
+    Raises:
+        SourceError: there is none.
+    """
+    found = [(name, p) for name, p in list_files("hub_registry", path) if p.name in ("cluster.yaml", "cluster.yml")]
+    if not found:
+        raise SourceError(
+            f"source hub_registry: {path}",
+            got="no file named cluster.yaml",
+            expected="a folder of <cluster>/cluster.yaml files",
+            fix="Point [sources.hub_registry] path at the folder that holds the clusters' folders.",
+        )
+    return found
+
+
+def _counts(path: Path, root: Path) -> bool:
+    return not any(part.lower().startswith(IGNORED_PREFIXES) for part in path.relative_to(root).parts)

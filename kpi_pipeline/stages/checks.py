@@ -1,0 +1,240 @@
+"""Checks of the warehouse: each a SELECT of the rows that are wrong. ERROR blocks publishing; WARN is news.
+
+The Dagster assets show them, and publishing runs those of severity ERROR once more, so that nothing gets around them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kpi_pipeline.contracts import TABLES, Table
+from kpi_pipeline.errors import PublishRefused
+from kpi_pipeline.warehouse import Connection, quote, run
+
+SAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of one table. `wrong_rows` selects what is wrong; parameters: $as_of, and one list $deadlines."""
+
+    name: str
+    table: str
+    severity: Literal["ERROR", "WARN"]
+    description: str
+    wrong_rows: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many rows are wrong, and the first few of them, as text."""
+
+    check: Check
+    wrong: int
+    rows: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        return self.wrong == 0
+
+
+def _key_check(table: Table) -> Check:
+    key = ", ".join(quote(name) for name in table.key)
+    return Check(
+        "key_is_unique",
+        table.name,
+        "ERROR",
+        f"One row per {', '.join(table.key)}.",
+        f"select {key}, count(*) as rows from {quote(table.name)} group by {key} having count(*) > 1",
+    )
+
+
+def _null_check(table: Table) -> Check:
+    needed = [column for column in table.columns if not column.nullable]
+    condition = " or ".join(f"{quote(c.name)} is null" for c in needed)
+    shown = ", ".join(quote(name) for name in table.key or [c.name for c in needed][:3])
+    return Check(
+        "no_nulls",
+        table.name,
+        "ERROR",
+        "No null where the contract allows none.",
+        f"select {shown} from {quote(table.name)} where {condition}",
+    )
+
+
+CONTRACT_CHECKED = (
+    "staged.hubs",
+    "staged.user_days",
+    "staged.activity_accounting",
+    "facts.user_days",
+    "facts.active_users",
+    "kpi.kpi_values",
+)
+
+CHECKS: tuple[Check, ...] = (
+    *(check(TABLES[name]) for name in CONTRACT_CHECKED for check in (_key_check, _null_check)),
+    Check(
+        "files_are_readable",
+        "raw.quarantine",
+        "ERROR",
+        "Every landed file can be read as a whole; one that can't be would shrink every number in silence.",
+        "select source, file, reason from raw.quarantine where row is null",
+    ),
+    Check(
+        "few_records_are_rejected",
+        "raw.quarantine",
+        "WARN",
+        "At most 1 % of the records of a source are in quarantine.",
+        """select source, count(*) as rejected from raw.quarantine group by source
+        having count(*) > 0.01 * (select coalesce(sum(rows), 0) from raw.loads l where l.source = quarantine.source)""",
+    ),
+    Check(
+        "every_record_is_accounted_for",
+        "staged.activity_accounting",
+        "ERROR",
+        "Raw records = quarantined + duplicates + excluded + staging + binder + qualifying, on every day.",
+        """select * from staged.activity_accounting
+        where raw_rows <> quarantined + duplicates + excluded + staging + binder + qualifying
+        union all
+        select date, count(*), 0, 0, 0, 0, 0, 0 from raw.hub_activity r group by date
+        having count(*) <> coalesce((select raw_rows from staged.activity_accounting a where a.date = r.date), 0)""",
+    ),
+    Check(
+        "exclusions_match_something",
+        "staged.exclusion_effects",
+        "WARN",
+        "Every rule of the register matches at least one user-day; one that matches none is probably misspelt.",
+        "select rule_id from (select unnest($rules::varchar[]) as rule_id) "
+        "where rule_id not in (select rule_id from staged.exclusion_effects)",
+    ),
+    Check(
+        "staged_days_are_counted",
+        "facts.user_days",
+        "ERROR",
+        "Every qualifying user-day is in facts, and nothing else.",
+        """select coalesce(s.date, f.date) as date, s.n as staged, f.n as counted
+        from (select date, count(*) as n from staged.user_days group by date) s
+        full join (select date, count(*) as n from facts.user_days group by date) f on s.date = f.date
+        where s.n is distinct from f.n""",
+    ),
+    Check(
+        "mau_flow_identity",
+        "facts.active_users",
+        "ERROR",
+        "MAU(D) = MAU(D-1) + new(D) + returning(D) - lapsed(D), at every grain on every day.",
+        """select date, grain, member, mau, before, new, "returning", lapsed
+        from (select *, coalesce(lag(mau) over (partition by grain, member order by date), 0) as before
+            from facts.active_users)
+        where mau <> before + new + "returning" - lapsed""",
+    ),
+    Check(
+        "windows_are_nested",
+        "facts.active_users",
+        "ERROR",
+        "0 <= DAU <= WAU <= MAU, and no negative flow.",
+        """select date, grain, member, dau, wau, mau from facts.active_users
+        where not (0 <= dau and dau <= wau and wau <= mau) or least(new, "returning", lapsed) < 0""",
+    ),
+    Check(
+        "grains_are_consistent",
+        "facts.active_users",
+        "ERROR",
+        "The organisation has at least the people of its largest member, and at most the sum over its hubs.",
+        """with whole as (select date, mau from facts.active_users where grain = 'organisation'),
+        part as (
+            select date, grain, max(mau) as largest, sum(mau) as total
+            from facts.active_users where grain <> 'organisation' group by date, grain
+        )
+        select w.date, p.grain, w.mau, p.largest, p.total from whole w join part p on w.date = p.date
+        where w.mau < p.largest or w.mau > p.total""",
+    ),
+    Check(
+        "mau_is_what_counting_gives",
+        "facts.active_users",
+        "ERROR",
+        "On the as-of day, MAU, WAU and DAU at every grain equal a plain count(distinct person_key).",
+        """with counted as (
+            select m.grain, m.member, count(distinct u.person_key) as mau,
+                count(distinct u.person_key) filter (where u.date > $as_of::date - 7) as wau,
+                count(distinct u.person_key) filter (where u.date = $as_of) as dau
+            from facts.user_days u
+            join facts.cell_members c on c.cell = u.cell join facts.members m on m.member_id = c.member_id
+            where u.date between $as_of::date - 29 and $as_of group by all
+        )
+        select coalesce(a.grain, c.grain) as grain, coalesce(a.member, c.member) as member, a.mau, c.mau as counted
+        from (select * from facts.active_users where date = $as_of) a
+        full join counted c on c.grain = a.grain and c.member = a.member
+        where coalesce(a.mau, 0) <> coalesce(c.mau, 0) or coalesce(a.wau, 0) <> coalesce(c.wau, 0)
+            or coalesce(a.dau, 0) <> coalesce(c.dau, 0)""",
+    ),
+    Check(
+        "percentiles_are_ordered",
+        "kpi.kpi_values",
+        "ERROR",
+        "p10 <= p50 <= p90 on every day.",
+        """select a.period_end, a.value as p10, b.value as p50, c.value as p90
+        from kpi.kpi_values a
+        join kpi.kpi_values b on b.grain = a.grain and b.period_end = a.period_end and b.kpi_id = 'impact.mau_p50'
+        join kpi.kpi_values c on c.grain = a.grain and c.period_end = a.period_end and c.kpi_id = 'impact.mau_p90'
+        where a.kpi_id = 'impact.mau_p10' and a.grain = 'organisation' and not (a.value <= b.value and b.value <= c.value)""",
+    ),
+    Check(
+        "no_value_is_no_zero",
+        "kpi.kpi_values",
+        "ERROR",
+        "A value without data is NULL, never 0.",
+        "select kpi_id, grain, member, period_end from kpi.kpi_values where status like 'no data%' and value is not null",
+    ),
+)
+
+# The newest day that a source's own data speaks of.
+NEWEST_DATA = {
+    "hub_activity": "select max(date) from raw.hub_activity where date <= $as_of",
+    "hub_registry": "select max(valid_from)::date from raw.hub_registry where valid_from::date <= $as_of",
+}
+
+
+def freshness_check(source: str) -> Check:
+    """Data newer than its deadline: a job that succeeds on old data isn't fresh. Late data is news, not a failure."""
+    return Check(
+        "data_is_newer_than_its_deadline",
+        f"raw.{source}",
+        "WARN",
+        "The newest data is at most max_age_days old on the as-of day.",
+        f"select newest, $as_of::date - newest as age_days, $max_age_days as max_age_days "
+        f"from (select ({NEWEST_DATA[source]}) as newest) "
+        f"where $max_age_days::integer is not null and (newest is null or $as_of::date - newest > $max_age_days)",
+    )
+
+
+def evaluate(con: Connection, check: Check, parameters: Mapping[str, object]) -> Outcome:
+    """Runs a check."""
+    wrong = run(con, f"select count(*) from ({check.wrong_rows})", parameters)[0][0]
+    if not wrong:
+        return Outcome(check, 0)
+    rows = run(con, f"select to_json(w)::varchar from ({check.wrong_rows}) w order by all limit {SAMPLE_ROWS}", parameters)
+    return Outcome(check, wrong, tuple(row[0] for row in rows))
+
+
+def refuse_if_wrong(con: Connection, parameters: Mapping[str, object], checks: Sequence[Check] = CHECKS) -> None:
+    """Runs all checks of severity ERROR.
+
+    Raises:
+        PublishRefused: some fail; it names them, and rows.
+    """
+    outcomes = [evaluate(con, check, parameters) for check in checks if check.severity == "ERROR"]
+    if failed := [outcome for outcome in outcomes if not outcome.passed]:
+        raise PublishRefused(
+            "publish",
+            got="; ".join(describe(outcome) for outcome in failed),
+            expected="every check of severity ERROR to pass",
+            fix="The old snapshot stays. Mend the cause and run again.",
+        )
+
+
+def describe(outcome: Outcome) -> str:
+    """A failed check in a line: which, how many rows, and the first few."""
+    return (
+        f"{outcome.check.table}: {outcome.check.name} fails on {outcome.wrong} row(s), "
+        f"for example {' '.join(outcome.rows)}"
+    )

@@ -1,0 +1,121 @@
+"""Facts to kpi.kpi_values: runs the catalogue's formulas, and changes only the rows whose value has changed."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from kpi_pipeline.catalog import Kpi, Measure
+from kpi_pipeline.contracts.tables import KPI_VALUES
+from kpi_pipeline.warehouse import Connection, quote, run, transaction
+
+NOT_CONNECTED = "no data: not connected"
+NO_DATA = "no data"
+COMPARED = ("kpi_id", "grain", "member", "period_start", "period_end", "value", "numerator", "denominator", "n", "status")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Who computes, and for when."""
+
+    as_of: date
+    connected: frozenset[str]
+    run_id: str
+    computed_at: datetime
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What computing one KPI did: rows there are now, and how many of them are new or changed."""
+
+    rows: int
+    changed: int
+
+
+def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
+    """Brings the values of one KPI up to date, in one transaction.
+
+    Rows that stay as they were keep their run_id and computed_at.
+    """
+    columns = ", ".join(f"{quote(c.name)} {c.type}" for c in KPI_VALUES.columns if c.name in COMPARED)
+    compared = ", ".join(map(quote, COMPARED))
+    with transaction(con):
+        run(con, f"create or replace temp table fresh ({columns}, definition_hash varchar)")
+        if set(kpi.measure.sources) <= this.connected:
+            run(
+                con,
+                f"insert into temp.fresh by name select *, $kpi_id as kpi_id, $hash as definition_hash "
+                f"from ({kpi.measure.formula})",
+                {"kpi_id": kpi.id, "hash": kpi.definition_hash, **parameters(kpi.measure, this.as_of, this.connected)},
+            )
+        if not run(con, "select 1 from temp.fresh where grain = 'organisation' limit 1"):
+            _say_that_there_is_none(con, kpi, this)
+        current = f"select {compared}, definition_hash from kpi.kpi_values where kpi_id = $kpi_id"
+        run(
+            con,
+            f"create or replace temp table stale as ({current}) except (select {compared}, definition_hash from temp.fresh)",
+            {"kpi_id": kpi.id},
+        )
+        run(
+            con,
+            f"create or replace temp table changed as (select {compared}, definition_hash from temp.fresh) except ({current})",
+            {"kpi_id": kpi.id},
+        )
+        run(
+            con,
+            "delete from kpi.kpi_values v using temp.stale s where v.kpi_id = s.kpi_id and v.grain = s.grain "
+            "and v.member = s.member and v.period_start = s.period_start and v.period_end = s.period_end",
+        )
+        run(
+            con,
+            "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at from temp.changed "
+            "order by grain, member, period_end",
+            {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
+        )
+        rows = run(con, "select (select count(*) from temp.fresh), (select count(*) from temp.changed)")[0]
+    for name in ("fresh", "stale", "changed"):
+        run(con, f"drop table temp.{name}")
+    return Computed(*rows)
+
+
+def parameters(measure: Measure, as_of: date, connected: Set[str]) -> dict[str, object]:
+    """What a formula may refer to: $as_of, $has_<source>, and the measure's own parameters."""
+    has = {f"has_{source}": source in connected for source in (*measure.sources, *measure.better_with)}
+    return {"as_of": as_of, **has, **measure.parameters}
+
+
+def _say_that_there_is_none(con: Connection, kpi: Kpi, this: Run) -> None:
+    """No data is a state of its own: one row, without a value, that says why."""
+    missing = sorted(set(kpi.measure.sources) - this.connected)
+    run(
+        con,
+        "insert into temp.fresh by name select $kpi_id as kpi_id, 'organisation' as grain, 'organisation' as member, "
+        "$as_of::date as period_start, $as_of::date as period_end, $status as status, $hash as definition_hash",
+        {
+            "kpi_id": kpi.id,
+            "as_of": this.as_of,
+            "status": NOT_CONNECTED if missing else NO_DATA,
+            "hash": kpi.definition_hash,
+        },
+    )
+
+
+def latest(con: Connection, kpi: Kpi) -> tuple[object, str, date]:
+    """The newest value of a KPI for the organisation, its status, and the day that it is of."""
+    rows = run(
+        con,
+        "select value, status, period_end from kpi.kpi_values where kpi_id = $kpi_id and grain = 'organisation' "
+        "order by period_end desc limit 1",
+        {"kpi_id": kpi.id},
+    )
+    value, status, day = rows[0]
+    return value, status, day
+
+
+def series(con: Connection, kpi: Kpi, days: int = 400) -> list[tuple[date, float]]:
+    """The organisation's newest values of a KPI, for a plot: (period_end, value)."""
+    return run(  # type: ignore[return-value]
+        con,
+        "select * from (select period_end, value::double from kpi.kpi_values where kpi_id = $kpi_id "
+        "and grain = 'organisation' and value is not null order by period_end desc limit $days) order by 1",
+        {"kpi_id": kpi.id, "days": days},
+    )

@@ -1,0 +1,180 @@
+"""The published database: built aside, complete and commented, then swapped in by rename. Readers never wait.
+
+Nothing personal belongs here: no person, no person_key, no username. Only what the `published.*` contracts declare.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from kpi_pipeline.catalog import Catalog
+from kpi_pipeline.contracts import PUBLISHED, Table, table
+from kpi_pipeline.settings import Exclusion
+from kpi_pipeline.stages.checks import NEWEST_DATA
+from kpi_pipeline.warehouse import Connection, create_statement, quote, run, scalar, sql
+
+DATABASE = "kpis.duckdb"
+ASIDE = ".next"
+NEXT = "published_next"
+# Views for people, with what the database says of them.
+VIEWS = {
+    "mau_percentiles": "p10, p50 and p90 of MAU over production hubs, per day, with the number of hubs and of empty hubs.",
+    "communities_served": "Communities served and provisioned in the 6 calendar months that end on each day.",
+    "running_infrastructure": "Hubs and clusters in service per day and provider ('all': every provider).",
+    "monthly_active_users": "MAU per day at every grain.",
+}
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a source is expected to be: connected or not, and how old its data may be."""
+
+    source: str
+    connected: bool
+    max_age_days: int | None
+
+
+def publish(
+    con: Connection,
+    folder: Path,
+    catalog: Catalog,
+    exclusions: Sequence[Exclusion],
+    health: Iterable[Health],
+    as_of: date,
+) -> dict[str, int]:
+    """Builds the published database and Parquet files from the warehouse, and swaps them in.
+
+    Returns:
+        Rows by table.
+    """
+    aside = folder / ASIDE
+    aside.mkdir(parents=True, exist_ok=True)
+    for leftover in aside.iterdir():
+        leftover.unlink()
+    _put_definitions(con, catalog)
+    _put_exclusions(con, exclusions)
+    _put_health(con, health, as_of)
+    rows = _write_tables(con, aside / DATABASE, as_of)
+    files = _finish(aside / DATABASE)
+    # The database last: whoever sees the new one finds the new files beside it.
+    for path in (*files, aside / DATABASE):
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
+        path.replace(folder / path.name)
+    aside.rmdir()
+    return rows
+
+
+def _write_tables(con: Connection, path: Path, as_of: date) -> dict[str, int]:
+    # ATTACH takes no parameter for the path; it is ours, and quoted all the same.
+    con.execute(f"attach {_literal(str(path))} as {NEXT}")
+    try:
+        rows = {}
+        for contract in PUBLISHED:
+            name = f"{NEXT}.main.{contract.short_name}"
+            con.execute(create_statement(contract, name))
+            run(con, f"insert into {quote(name)} by name ({_select(contract)})", {"as_of": as_of})
+            rows[contract.short_name] = int(scalar(con, f"select count(*) from {quote(name)}"))
+        return rows
+    finally:
+        con.execute(f"detach {NEXT}")
+
+
+def _select(contract: Table) -> str:
+    match contract.short_name:
+        case "kpi_definitions":
+            return "select * from temp.kpi_definitions"
+        case "kpi_values":
+            return "select * from kpi.kpi_values order by kpi_id, grain, member, period_end"
+        case "active_users":
+            return "select * from facts.active_users where date <= $as_of order by grain, member, date"
+        case "scorecard":
+            # A scorecard needs a target; see the contract.
+            return f"select {', '.join(f'null::{c.type} as {quote(c.name)}' for c in contract.columns)} where false"
+        case name:
+            return sql("stages", f"published_{name}")
+
+
+def _finish(path: Path) -> list[Path]:
+    """Comments, views and the Parquet files; returns the latter."""
+    with duckdb.connect(str(path)) as con:
+        for contract in PUBLISHED:
+            name = quote(contract.short_name)
+            con.execute(f"comment on table {name} is {_literal(contract.comment)}")
+            for column in contract.columns:
+                con.execute(f"comment on column {name}.{quote(column.name)} is {_literal(column.comment)}")
+        for view, comment in VIEWS.items():
+            con.execute(f"create view {quote(view)} as {sql('stages', 'view_' + view)}")
+            con.execute(f"comment on view {quote(view)} is {_literal(comment)}")
+        files = []
+        for contract in PUBLISHED:
+            file = path.parent / f"{contract.short_name}.parquet"
+            con.execute(f"copy {quote(contract.short_name)} to {_literal(str(file))} (format parquet)")
+            files.append(file)
+        con.execute("checkpoint")
+    return files
+
+
+def _put_definitions(con: Connection, catalog: Catalog) -> None:
+    contract = table("published.kpi_definitions")
+    run(con, "drop table if exists temp.kpi_definitions")
+    con.execute(create_statement(contract, "kpi_definitions", temporary=True))
+    for kpi in catalog.kpis:
+        m = kpi.measure
+        row: dict[str, object] = {
+            "kpi_id": kpi.id,
+            "measure": m.name,
+            "title": kpi.title,
+            "question": kpi.question,
+            "definition": f"{m.definition} {m.caveats}",
+            "unit": m.unit,
+            "direction": m.direction,
+            "comparator": kpi.target.comparator if kpi.target else None,
+            "target": kpi.target.value if kpi.target else None,
+            "owner": kpi.owner,
+            "audience": kpi.audience,
+            "theme": kpi.theme,
+            "role": kpi.role,
+            "status": kpi.status,
+            "headline": kpi.headline,
+            "source": ", ".join((*m.sources, *m.better_with)),
+            "definition_hash": kpi.definition_hash,
+        }
+        marks = ", ".join(f"${c.name}" for c in contract.columns)
+        con.execute(f"insert into temp.kpi_definitions values ({marks})", row)
+
+
+def _put_exclusions(con: Connection, rules: Sequence[Exclusion]) -> None:
+    run(
+        con,
+        "create or replace temp table exclusion_register (position integer, rule_id varchar, source varchar, "
+        "cluster varchar, hub varchar, usernames bigint, first_day date, last_day date, until date, reason varchar, "
+        "approved_by varchar)",
+    )
+    for position, r in enumerate(rules):
+        con.execute(
+            "insert into temp.exclusion_register values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                position, r.id, r.source, r.match.cluster, r.match.hub, len(r.match.username),
+                r.first, r.last, r.until, r.reason, r.approved_by,
+            ],
+        )  # fmt: skip
+
+
+def _put_health(con: Connection, health: Iterable[Health], as_of: date) -> None:
+    run(
+        con,
+        "create or replace temp table source_health (source varchar, connected boolean, max_age_days integer, "
+        "newest_data date)",
+    )
+    for h in health:
+        newest = scalar(con, NEWEST_DATA[h.source], {"as_of": as_of}) if h.connected else None
+        con.execute("insert into temp.source_health values (?, ?, ?, ?)", [h.source, h.connected, h.max_age_days, newest])
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

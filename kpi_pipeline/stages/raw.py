@@ -1,0 +1,249 @@
+"""Landing to raw: every field typed and kept, people become keys, what doesn't fit goes to quarantine with a reason.
+
+A file is loaded once; again only when its bytes, its contract, the secret or the identity issuers have changed.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydantic import SecretStr
+
+from kpi_pipeline import identity
+from kpi_pipeline.contracts import Column, Record, table
+from kpi_pipeline.errors import UnreadableFile
+from kpi_pipeline.fingerprint import fingerprint
+from kpi_pipeline.landing import LandedFile, Landing
+from kpi_pipeline.stages import dirty
+from kpi_pipeline.stages.reading import Reader, reader, take_rejects, whole_file
+from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, transaction
+
+INCOMING = "temp.incoming"
+# A reason on the file as a whole: nothing of the file arrived.
+WHOLE_FILE = None
+
+
+@dataclass
+class Loaded:
+    """What one load did.
+
+    Args:
+        files: how many files were read.
+        removed: how many files no longer count.
+        rows: records in raw afterwards.
+        rejected: records and files sent to quarantine by this load, by reason.
+    """
+
+    files: int = 0
+    removed: int = 0
+    rows: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+def load(con: Connection, landing: Landing, record: Record, secret: SecretStr | None, connected: bool) -> Loaded:
+    """Brings raw.<source> up to date with the landing zone, in one transaction.
+
+    Args:
+        secret: for streams that name people.
+        connected: whether kpi.toml names the source; one that it doesn't name holds nothing.
+    """
+    files = landing.files(record.source, record.delivery) if connected else []
+    keying = _keying(con, record, secret)
+    before = dict(run(con, "select file, (sha256, keying) from raw.loads where source = $s", {"s": record.source}))
+    wanted = {f.name: (f.sha256, keying) for f in files}
+    gone = sorted(set(before) - set(wanted))
+    changed = [f for f in files if before.get(f.name) != wanted[f.name]]
+    result = Loaded(files=len(changed), removed=len(gone))
+    if changed or gone:
+        with transaction(con):
+            _forget(con, record, [f.name for f in changed] + gone)
+            _load_files(con, landing, record, changed, secret, keying, result)
+    result.rows = scalar(con, f"select count(*) from {quote('raw.' + record.source)}")
+    return result
+
+
+def _keying(con: Connection, record: Record, secret: SecretStr | None) -> str:
+    if not record.personal or secret is None:
+        return record.version
+    overrides = run(con, "select * from (" + ISSUER_OVERRIDES + ") order by all")
+    return fingerprint(record.version, identity.secret_fingerprint(secret), overrides)
+
+
+ISSUER_OVERRIDES = "select cluster, hub, from_day, to_day, identity_issuer from staged.hubs where identity_issuer <> cluster"
+
+
+def _forget(con: Connection, record: Record, files: Sequence[str]) -> None:
+    target = quote("raw." + record.source)
+    chosen = {"files": list(files), "source": record.source}
+    if _is_daily(record):
+        dirty.mark(con, "staged", f"select date from {target} where list_contains($files, _file)", chosen)
+    run(con, f"delete from {target} where list_contains($files, _file)", chosen)
+    for name in ("raw.quarantine", "raw.loads"):
+        run(con, f"delete from {quote(name)} where source = $source and list_contains($files, file)", chosen)
+
+
+def _is_daily(record: Record) -> bool:
+    return any(column.name == "date" for column in record.columns)
+
+
+def _load_files(
+    con: Connection,
+    landing: Landing,
+    record: Record,
+    files: Sequence[LandedFile],
+    secret: SecretStr | None,
+    keying: str,
+    result: Loaded,
+) -> None:
+    columns = ", ".join(f"{quote(c.name)} {_raw_type(c)}" for c in record.columns)
+    run(con, f"create or replace temp table incoming ({columns}, _file varchar, _row bigint, _reason varchar)")
+    for file in files:
+        _read(con, landing, record, file, result)
+    if record.personal and secret is not None:
+        _add_keys(con, secret)
+    _store(con, record, result)
+    rows: dict[str, int] = dict(
+        run(con, f"select _file, count(*) from {INCOMING} where _reason is null group by all")
+    )
+    con.executemany(
+        "insert into raw.loads values (?, ?, ?, ?, ?)",
+        [(record.source, f.name, f.sha256, keying, rows.get(f.name, 0)) for f in files],
+    ) if files else None
+    for name in ("incoming", "names"):
+        run(con, f"drop table if exists temp.{name}")
+
+
+def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, result: Loaded) -> None:
+    try:
+        source = reader(con, record, file, landing.path(record.source, file))
+        with whole_file(file):
+            run(con, _insert_statement(record, source), {**source.parameters, "file": file.name, **_limits(file)})
+        rejects = take_rejects(con, file)
+    except UnreadableFile as error:
+        run(con, f"delete from {INCOMING} where _file = $file", {"file": file.name})
+        _quarantine(con, record, file.name, [(WHOLE_FILE, error.reason)])
+        result.rejected[error.reason] += 1
+        return
+    if rejects:
+        _quarantine(con, record, file.name, rejects)
+        _shift_rows(con, file.name, [row for row, _ in rejects])
+        result.rejected.update(reason for _, reason in rejects)
+
+
+def _limits(file: LandedFile) -> dict[str, object]:
+    return {"fetched": file.fetched_date}
+
+
+def _insert_statement(record: Record, source: Reader) -> str:
+    """Text to types; the first thing that is wrong with a row becomes its reason."""
+    typed, reasons = [], [*source.reasons]
+    for column in record.columns:
+        raw = source.columns.get(column.name, "null::varchar")
+        value = _typed(column, raw, source.typed)
+        typed.append(f"{value} as {quote(column.name)}")
+        blank = f"{raw} is null" if source.typed else f"coalesce(trim({raw}), '') = ''"
+        if not column.nullable and not column.personal:
+            reasons.append((f"missing:{column.name}", blank))
+        if not column.personal:
+            reasons.append((f"invalid:{column.name}", f"not ({blank}) and {value} is null"))
+        if column.type == "DATE":
+            reasons.append((f"future:{column.name}", f"{value} > $fetched"))
+    case = " ".join(f"when {condition} then '{reason}'" for reason, condition in reasons)
+    inner = f"select {', '.join(typed)}, $file as _file, {source.row} as _row, case {case} end as _reason"
+    rules = " ".join(f"when {condition} then '{reason}'" for reason, condition in record.rules)
+    final = f"coalesce(_reason, case {rules} end) as _reason" if rules else "_reason"
+    return (
+        f"insert into {INCOMING} by name select * replace ({final}) from ({inner} from {source.relation})"
+    )
+
+
+def _typed(column: Column, raw: str, typed: bool) -> str:
+    if column.personal:
+        return f"{raw}::varchar"
+    if column.values:
+        allowed = ", ".join(f"'{value}'" for value in column.values)
+        text = f"lower(trim({raw}::varchar))"
+        return f"case when {text} in ({allowed}) then {text} end"
+    match column.type:
+        case "VARCHAR":
+            return f"nullif(trim({raw}::varchar), '')"
+        case "DATE" if not typed:
+            return f"try_strptime(trim({raw}), '%Y-%m-%d')::date"
+        case "TIMESTAMPTZ":
+            return f"(try_cast({raw} as timestamptz) at time zone 'UTC')"
+        case "BIGINT" if not typed:
+            return f"case when regexp_full_match(trim({raw}), '[+-]?[0-9]+') then try_cast(trim({raw}) as bigint) end"
+        case other:
+            return f"try_cast({raw} as {other})"
+
+
+def _raw_type(column: Column) -> str:
+    return "TIMESTAMP" if column.type == "TIMESTAMPTZ" else column.type
+
+
+def _shift_rows(con: Connection, file: str, rejected: Sequence[int]) -> None:
+    """Rows were counted without those rejected; count them in, so that a row is found where we say it is."""
+    accepted_before = [row - 1 - k for k, row in enumerate(sorted(rejected))]
+    run(
+        con,
+        f"update {INCOMING} set _row = _row + len(list_filter($before, lambda b: b < _row)) where _file = $file",
+        {"before": accepted_before, "file": file},
+    )
+
+
+def _add_keys(con: Connection, secret: SecretStr) -> None:
+    """Adds a table temp.names (issuer, username, normalised, person_key) for what came in."""
+    run(con, f"create or replace temp table overrides as {ISSUER_OVERRIDES}")
+    run(con, "alter table temp.incoming add column issuer varchar")
+    run(con, f"update {INCOMING} set issuer = cluster")
+    run(
+        con,
+        f"update {INCOMING} i set issuer = o.identity_issuer from overrides o where i.cluster = o.cluster "
+        "and i.hub = o.hub and i.date >= o.from_day and i.date < o.to_day",
+    )
+    run(
+        con,
+        "create or replace temp table names as select distinct issuer, username, null::varchar as normalised, "
+        f"null::uuid as person_key from {INCOMING} where _reason is null and username is not null",
+    )
+    identity.add_normalised_names(con, "temp.names")
+    key, pads = identity.key_expression(secret)
+    run(con, f"update temp.names set person_key = {key} where normalised <> ''", pads)
+    run(
+        con,
+        f"update {INCOMING} i set _reason = 'missing:username' where _reason is null and (username is null or username "
+        "in (select username from temp.names where person_key is null))",
+    )
+
+
+def _store(con: Connection, record: Record, result: Loaded) -> None:
+    target = table("raw." + record.source)
+    parts = [c for c in target.columns if c.name not in ("person_key", "_file", "_row")]
+    chosen = ", ".join(f"i.{quote(c.name)}" for c in parts)
+    join = ""
+    if record.personal:
+        chosen += ", n.person_key"
+        join = "join temp.names n on n.issuer = i.issuer and n.username = i.username"
+    fill(con, target, f"select {chosen}, i._file, i._row from {INCOMING} i {join} where i._reason is null")
+    day = "date" if _is_daily(record) else "null::date"
+    fill(
+        con,
+        table("raw.quarantine"),
+        f"select $source as source, _file as file, _row as row, _reason as reason, 'raw' as stage, {day} as date "
+        f"from {INCOMING} where _reason is not null",
+        {"source": record.source},
+    )
+    result.rejected.update(
+        dict(run(con, f"select _reason, count(*) from {INCOMING} where _reason is not null group by all"))
+    )
+    if _is_daily(record):
+        dirty.mark(con, "staged", f"select date from {INCOMING} where _reason is null")
+
+
+def _quarantine(
+    con: Connection, record: Record, file: str, rows: Sequence[tuple[int | None, str]]
+) -> None:
+    con.executemany(
+        "insert into raw.quarantine values (?, ?, ?, ?, 'raw', null)",
+        [(record.source, file, row, reason) for row, reason in rows],
+    )

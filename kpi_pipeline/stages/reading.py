@@ -1,0 +1,201 @@
+"""How a landed file becomes rows of text: CSV, Parquet, JSON, and what is wrong with it as a whole.
+
+What belongs here: formats. What never does: the meaning of a column, which is the contract's.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from kpi_pipeline.contracts import Record
+from kpi_pipeline.errors import UnreadableFile
+from kpi_pipeline.landing import TORN_GZIP, LandedFile, unpacked
+from kpi_pipeline.sources.files import TABLE_SUFFIXES
+from kpi_pipeline.warehouse import Connection, quote
+
+REJECTS = "reject_errors"
+REJECT_REASONS = {
+    "MISSING COLUMNS": "wrong_column_count",
+    "TOO MANY COLUMNS": "wrong_column_count",
+    "INVALID ENCODING": "not_utf8",
+    "LINE SIZE OVER MAXIMUM": "line_too_long",
+}
+# No JSON text holds this character unescaped, so a line is one field.
+NO_DELIMITER = "\x01"
+HEAD_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A relation over a file: SQL for `from`, its parameters, and SQL for each column.
+
+    `columns` maps a contract's column to an expression; `typed` says whether the format has types of its own;
+    `reasons` are further conditions that send a row to quarantine.
+    """
+
+    relation: str
+    parameters: dict[str, object]
+    columns: dict[str, str]
+    row: str
+    typed: bool = False
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
+def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:
+    """The reader that fits a landed file.
+
+    Raises:
+        UnreadableFile: the file as a whole is wrong, and why.
+    """
+    if file.bytes == 0:
+        raise _unreadable(file, "empty_file", "0 bytes", "a file with content", "Deliver it again.")
+    name = file.name.lower()
+    if not name.endswith(TABLE_SUFFIXES):
+        raise _unreadable(
+            file, "unsupported_format", "another suffix", " ".join(TABLE_SUFFIXES), "Export it in one of these formats."
+        )
+    gz = file.encoding == "gzip" or name.endswith(".gz")
+    with whole_file(file):
+        if name.endswith(".parquet"):
+            return _parquet(con, record, file, path)
+        if ".csv" in Path(name).suffixes:
+            return _csv(record, file, path, gz)
+        return _json(record, file, path, gz)
+
+
+@contextmanager
+def whole_file(file: LandedFile) -> Iterator[None]:
+    """Turns what a broken file raises into UnreadableFile. Messages of readers are not passed on: they quote rows."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise _unreadable(file, "not_utf8", "other bytes", "UTF-8", "Convert it and deliver it again.") from error
+    except TORN_GZIP as error:
+        raise _unreadable(file, "truncated", "a torn gzip", "a whole one", "Deliver it again.") from error
+    except duckdb.Error as error:
+        text = str(error)
+        if "GZIP" in text.upper():
+            raise _unreadable(file, "truncated", "a torn gzip", "a whole one", "Deliver it again.") from None
+        if file.name.lower().endswith(".parquet"):
+            raise _unreadable(file, "not_parquet", "something else", "Parquet", "Write it again as Parquet.") from None
+        if "json" in text.lower():
+            raise _unreadable(file, "not_json", "broken JSON", "one array of objects", "Deliver it again.") from None
+        raise _unreadable(
+            file, "unreadable", type(error).__name__, "a readable file", "Look at it in the landing zone."
+        ) from None
+
+
+def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
+    with unpacked(path, gz) as content:
+        head = content.read(HEAD_BYTES)
+    first_line = head.split(b"\n", 1)[0].decode("utf-8-sig")
+    header = [name.strip() for name in next(csv.reader(io.StringIO(first_line)), [])]
+    check_columns(record, file, header)
+    types = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in header)
+    relation = (
+        f"read_csv($path, columns = {{{types}}}, header = true, auto_detect = false, delim = ',', quote = '\"', "
+        f"escape = '\"', nullstr = '', compression = $compression, store_rejects = true)"
+    )
+    return Reader(
+        relation,
+        {"path": str(path), "compression": "gzip" if gz else "none"},
+        {name: quote(name) for name in header},
+        "row_number() over ()",
+    )
+
+
+def _parquet(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:
+    names = [row[0] for row in con.execute("select name from parquet_schema(?) offset 1", [str(path)]).fetchall()]
+    check_columns(record, file, names)
+    relation = "read_parquet($path, file_row_number = true)"
+    return Reader(relation, {"path": str(path)}, {n: quote(n) for n in names}, "file_row_number + 1", typed=True)
+
+
+def _json(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
+    with unpacked(path, gz) as content:
+        array = content.read(HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+    parameters: dict[str, object] = {"path": str(path), "compression": "gzip" if gz else "none"}
+    if array:
+        relation = "(select json from read_json_objects($path, format = 'array', compression = $compression))"
+    else:
+        relation = (
+            "(select line as json from read_csv($path, columns = {'line': 'VARCHAR'}, header = false, "
+            f"auto_detect = false, delim = '{NO_DELIMITER}', quote = '', escape = '', compression = $compression, "
+            "store_rejects = true))"
+        )
+    # A record that is no JSON would make every look into it fail, so looks go through `document`.
+    relation = f"(select case when json_valid(json) then json::json end as document from {relation})"
+    known = ", ".join(_literal(column.name) for column in record.columns)
+    keys = f"list_filter(json_keys(document), lambda key: key not in ({known}))"
+    reasons = [
+        ("not_json", "document is null"),
+        ("not_an_object", "json_type(document) <> 'OBJECT'"),
+        ("unknown_key", f"len({keys}) > 0"),
+    ]
+    for column in record.columns:
+        allowed = "'VARCHAR'" if column.type in ("VARCHAR", "DATE", "TIMESTAMPTZ") else "'VARCHAR', 'UBIGINT', 'BIGINT'"
+        kind = f"coalesce(json_type(document, {_literal('$.' + column.name)}), 'NULL')"
+        reasons.append((f"wrong_type:{column.name}", f"{kind} not in ({allowed}, 'NULL')"))
+    columns = {c.name: f"(document ->> {_literal('$.' + c.name)})" for c in record.columns}
+    return Reader(relation, parameters, columns, "row_number() over ()", reasons=tuple(reasons))
+
+
+def check_columns(record: Record, file: LandedFile, names: list[str]) -> None:
+    """All that the contract needs, nothing that it doesn't know.
+
+    Raises:
+        UnreadableFile: a column is missing, unknown or there twice.
+    """
+    known = {column.name for column in record.columns}
+    needed = {column.name for column in record.columns if not column.optional}
+    missing, unknown = sorted(needed - set(names)), sorted(set(names) - known)
+    if missing or unknown or len(set(names)) < len(names):
+        # A header can be a row of people where a header was forgotten: show only names of the contract.
+        got = f"no column {', '.join(missing)}" if missing else f"{len(unknown) or 'doubled'} column(s) nobody knows"
+        raise _unreadable(
+            file,
+            "wrong_columns",
+            got,
+            ", ".join(c.name + ("?" if c.optional else "") for c in record.columns),
+            "Mend the header (or the export) and deliver the file again under the same name.",
+        )
+
+
+def take_rejects(con: Connection, file: LandedFile) -> list[tuple[int, str]]:
+    """Line-level faults that the CSV reader met since the last call: (row, reason), the header not counted.
+
+    Raises:
+        UnreadableFile: a quote isn't closed, so that what follows can't be told apart.
+    """
+    tables = con.execute("select count(*) from duckdb_tables() where table_name = ?", [REJECTS]).fetchall()
+    if not tables[0][0]:
+        return []
+    rows = con.execute(
+        f"select line, min(error_type::varchar) from {REJECTS} group by line order by line"
+    ).fetchall()
+    con.execute(f"delete from {REJECTS}")
+    con.execute("delete from reject_scans")
+    header = 1 if ".csv" in file.name.lower() else 0
+    unclosed = [line - header for line, kind in rows if kind not in REJECT_REASONS]
+    if unclosed:
+        raise _unreadable(
+            file,
+            "unclosed_quote",
+            f"a quote in row {unclosed[0]} that isn't closed",
+            "every quote closed",
+            'Double the quotes inside a value (""), and deliver the file again under the same name.',
+        )
+    return [(line - header, REJECT_REASONS[kind]) for line, kind in rows]
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _unreadable(file: LandedFile, reason: str, got: str, expected: str, fix: str) -> UnreadableFile:
+    return UnreadableFile(file.name, reason=reason, got=got, expected=expected, fix=fix)

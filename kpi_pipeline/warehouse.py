@@ -1,0 +1,138 @@
+"""The DuckDB warehouse: one writer at a time, tables made from their contracts, transactions. No SQL of any domain."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from kpi_pipeline.contracts import WAREHOUSE, Table
+from kpi_pipeline.errors import WarehouseError
+
+Connection = duckdb.DuckDBPyConnection
+LOCK_SECONDS = 3600.0
+OPEN_SECONDS = 30.0
+MEMORY_LIMIT = "2GiB"
+
+
+class Warehouse:
+    """The warehouse below a data folder.
+
+    Args:
+        path: the database file.
+        spill_dir: where DuckDB may put what doesn't fit into memory; it can hold usernames while raw is loaded, so
+            it must be as private as the landing zone.
+    """
+
+    def __init__(self, path: Path, spill_dir: Path) -> None:
+        self.path = path
+        self.spill_dir = spill_dir
+
+    @contextmanager
+    def open(self) -> Iterator[Connection]:
+        """The one connection; waits for other processes. Never nest it: it would wait for itself.
+
+        Raises:
+            WarehouseError: another process keeps the database, or the file is no DuckDB database.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.spill_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(self.path.with_suffix(".lock"), timeout=LOCK_SECONDS)
+        try:
+            with lock:
+                con = self._connect()
+                try:
+                    create_tables(con, WAREHOUSE)
+                    yield con
+                finally:
+                    con.close()
+        except Timeout as error:
+            raise WarehouseError(
+                self.path,
+                got=f"another run that held it for {LOCK_SECONDS:.0f} seconds",
+                expected="one writer at a time",
+                fix="Look in the Dagster UI for a run that hangs, and end it.",
+            ) from error
+
+    def _connect(self) -> Connection:
+        config: dict[str, Any] = {"temp_directory": str(self.spill_dir), "memory_limit": MEMORY_LIMIT}
+        until = time.monotonic() + OPEN_SECONDS
+        while True:
+            try:
+                con = duckdb.connect(str(self.path), config=config)
+                con.execute("set timezone = 'UTC'")
+                con.execute("set enable_progress_bar = false")
+                return con
+            except duckdb.IOException as error:
+                if "lock" not in str(error).lower() or time.monotonic() > until:
+                    raise WarehouseError(
+                        self.path,
+                        got=" ".join(str(error).split())[:300],
+                        expected="a DuckDB database that no other program has open",
+                        fix="Close the program that it names (notebooks should open data/published/kpis.duckdb), or, "
+                        "if the file is damaged, delete it: kpi run rebuilds it from the landing zone.",
+                    ) from error
+                time.sleep(0.05)
+
+
+@contextmanager
+def transaction(con: Connection) -> Iterator[None]:
+    """All of it, or nothing."""
+    con.execute("begin")
+    try:
+        yield
+    except BaseException:
+        con.execute("rollback")
+        raise
+    con.execute("commit")
+
+
+def quote(*identifiers: str) -> str:
+    """An identifier for SQL, safe whatever it holds; several are joined by dots. The only place that quotes."""
+    return ".".join('"' + part.replace('"', '""') + '"' for name in identifiers for part in name.split("."))
+
+
+def create_tables(con: Connection, tables: Sequence[Table]) -> None:
+    """Makes tables that aren't there yet, by their contracts."""
+    existing = {f"{s}.{t}" for s, t in con.execute("select schema_name, table_name from duckdb_tables()").fetchall()}
+    missing = [table for table in tables if table.name not in existing]
+    for schema in sorted({table.schema for table in missing}):
+        con.execute(f"create schema if not exists {quote(schema)}")
+    for table in missing:
+        con.execute(create_statement(table, table.name))
+
+
+def create_statement(table: Table, name: str, *, temporary: bool = False) -> str:
+    """CREATE TABLE by the contract, under a name of the caller's."""
+    columns = ", ".join(f"{quote(c.name)} {c.type}{'' if c.nullable else ' not null'}" for c in table.columns)
+    return f"create {'temp ' if temporary else ''}table {quote(name)} ({columns})"
+
+
+@cache
+def sql(package: str, name: str) -> str:
+    """The text of `kpi_pipeline/<package>/sql/<name>.sql`."""
+    file = resources.files("kpi_pipeline").joinpath(package, "sql", f"{name}.sql")
+    return file.read_text(encoding="utf-8").strip().rstrip(";")
+
+
+def run(con: Connection, statement: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+    """Runs one statement with those of the parameters that it names, and returns its rows."""
+    wanted = set(re.findall(r"\$(\w+)", statement))
+    bound = {name: value for name, value in (parameters or {}).items() if name in wanted}
+    return con.execute(statement, bound).fetchall() if bound else con.execute(statement).fetchall()
+
+
+def fill(con: Connection, table: Table, select: str, parameters: Mapping[str, object] | None = None) -> None:
+    """Inserts what a SELECT gives, by column name."""
+    run(con, f"insert into {quote(table.name)} by name ({select})", parameters)
+
+
+def scalar(con: Connection, statement: str, parameters: Mapping[str, object] | None = None) -> Any:
+    """The one value of a query."""
+    return run(con, statement, parameters)[0][0]
