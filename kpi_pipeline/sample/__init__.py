@@ -29,7 +29,8 @@ def write_sample(
     """Write the organisation into a folder; the same arguments give the same bytes on any machine."""
     if hubs < 1 or users < 1 or days < SHORTEST_DAYS:
         raise ValueError(
-            f"hubs={hubs}, users={users}, days={days}: a sample has at least 1 hub, 1 user, {SHORTEST_DAYS} days"
+            f"hubs={hubs}, users={users}, days={days}: "
+            f"a sample has at least 1 hub, 1 user and {SHORTEST_DAYS} days"
         )
     world = make_world(seed, hubs, users, days, last_day)
     files = activity_files(world.period)
@@ -43,7 +44,7 @@ def write_sample(
 
 
 def _refuse_strangers(activity: Path, ours: set[Path]) -> None:
-    """A file of another sample, or somebody's own, would be read as part of this one; it isn't ours to delete."""
+    """A file of another sample, or somebody's own, would be read as part of this one. Not ours to delete."""
     strangers = sorted(path for path in activity.rglob("*") if path.is_file() and path not in ours)
     if strangers:
         raise FileExistsError(

@@ -298,6 +298,12 @@ def _retired(draft: _Draft, period: Period, rng: Random) -> _Draft:
     return replace(draft, spans=((draft.spans[0][0], end),))
 
 
+def _retired_at_midnight(draft: _Draft, period: Period, rng: Random) -> _Draft:
+    """At midnight UTC exactly: not in service on that day any more, and last on the one before."""
+    day = period.date_of(period.at(0.45 + 0.4 * rng.random()))
+    return replace(draft, spans=((draft.spans[0][0], datetime.combine(day, time(0, 0), tzinfo=UTC)),))
+
+
 def _short_lived(draft: _Draft, period: Period, rng: Random) -> _Draft:
     """Created on a Monday and closed on the Friday of the same week."""
     day = period.at(0.62)
@@ -340,7 +346,7 @@ def _two_communities(draft: _Draft, period: Period, rng: Random) -> _Draft:
 # One story per production hub, the most telling first: a small organisation gets as many as it has hubs.
 _STORIES: Final[tuple[_Story, ...]] = (
     *(_returns, _renamed, _starts, _new_community, _retired, _short_lived, _new_type, _silent),
-    *(_two_communities, _two_communities, _other_community, _retired),
+    *(_two_communities, _two_communities, _other_community, _retired_at_midnight),
     *(_starts, _starts, _starts, _starts, _starts, _renamed, _renamed, _renamed),
 )
 

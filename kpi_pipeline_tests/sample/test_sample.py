@@ -289,7 +289,7 @@ def test_awkward_names_are_active(found: Found) -> None:
 def test_hubs_never_have_two_versions_at_once_and_begin_in_several_offsets(
     registry: dict[str, list[Fields]],
 ) -> None:
-    offsets = set()
+    offsets: set[str] = set()
     for versions in registry.values():
         moments = [datetime.fromisoformat(row["valid_from"]) for row in versions]
         ends = [datetime.fromisoformat(row["valid_to"]) for row in versions if row["valid_to"]]
@@ -320,6 +320,8 @@ def test_the_stories_are_told(registry: dict[str, list[Fields]]) -> None:
         sum(bool(versions[-1]["valid_to"]) for versions in histories) == 3
     )  # two for good, one after its week
     assert sum(";" in versions[0]["community"] for versions in histories) == 2
+    ends = [row["valid_to"] for versions in histories for row in versions[-1:]]
+    assert any(end.endswith("T00:00:00+00:00") for end in ends)  # the day of the end is not in
     starts = [datetime.fromisoformat(versions[0]["valid_from"]) for versions in histories]
     assert sum(start >= datetime(2025, 7, 2, tzinfo=UTC) for start in starts) >= 5
     issuers = {row["cluster"]: row["identity_issuer"] for versions in histories for row in versions}

@@ -1,0 +1,103 @@
+"""What all assets share: the resource, partitions, freshness, and metadata from contracts. No asset is defined here."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from kpi_pipeline import settings
+from kpi_pipeline.contracts import RECORDS, TABLES, table
+from kpi_pipeline.landing import Landing
+from kpi_pipeline.settings import Settings
+from kpi_pipeline.stages.kpi import Run
+from kpi_pipeline.warehouse import Connection, Warehouse, quote, scalar
+
+# JupyterHub was first released in March 2015: no hub has activity before that year.
+DAILY = dg.DailyPartitionsDefinition(start_date="2015-01-01", timezone="UTC")
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+# A nightly run that fails twice in a row shows; one that is late by some hours warns.
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
+HUBS, PUBLISHED = "hubs", "published"
+
+
+class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where things are. Reads the environment and kpi.toml when a run starts, never when definitions load."""
+
+    def settings(self) -> Settings:
+        return settings.load()
+
+    def landing(self) -> Landing:
+        return Landing(self.settings().landing_dir)
+
+    @contextmanager
+    def warehouse(self) -> Iterator[Connection]:
+        """The one writer's connection."""
+        paths = self.settings()
+        with Warehouse(paths.warehouse_path, paths.landing_dir / ".spill").open() as con:
+            yield con
+
+    def this_run(self, context: Any, computed_at: Any) -> Run:
+        paths = self.settings()
+        return Run(paths.as_of, connected_sources(paths), context.run_id, computed_at)
+
+
+def connected_sources(configured: Settings) -> frozenset[str]:
+    """The sources that kpi.toml names."""
+    return frozenset(name for name in RECORDS if getattr(configured.config.sources, name) is not None)
+
+
+def key(name: str) -> dg.AssetKey:
+    """schema.table as an asset key."""
+    return dg.AssetKey(name.split("."))
+
+
+def table_spec(name: str, *, group: str, deps: tuple[str, ...] = (), **more: Any) -> dg.AssetSpec:
+    """The asset of a table: description, columns and kinds from its contract."""
+    contract = table(name)
+    columns = [
+        dg.TableColumn(
+            c.name,
+            c.type,
+            c.comment,
+            constraints=dg.TableColumnConstraints(nullable=c.nullable, unique=contract.key == (c.name,)),
+        )
+        for c in contract.columns
+    ]
+    return dg.AssetSpec(
+        key(name),
+        deps=[key(dep) for dep in deps],
+        description=contract.comment,
+        group_name=group,
+        kinds={"duckdb", "table"},
+        metadata={"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": name},
+        **more,
+    )
+
+
+def row_count(con: Connection, name: str) -> dict[str, Any]:
+    """Metadata: how many rows a table of the warehouse has."""
+    assert name in TABLES
+    return {"dagster/row_count": int(scalar(con, f"select count(*) from {quote(name)}"))}
+
+
+def chosen_days(context: dg.AssetExecutionContext, as_of: date) -> list[date]:
+    """The days of the partitions that a run asks for; days after as_of are left for later."""
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return []
+    return [day for text in context.partition_keys if (day := date.fromisoformat(text)) <= as_of]
+
+
+def report_other_days(
+    context: dg.AssetExecutionContext, keys: list[dg.AssetKey], days: list[date], metadata: Mapping[str, Any]
+) -> None:
+    """Tells Dagster of partitions that were brought up to date besides those asked for: late data, first load."""
+    asked = set(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else set()
+    known = set(DAILY.get_partition_keys())
+    for day in days:
+        if (partition := day.isoformat()) not in asked and partition in known:
+            for asset_key in keys:
+                context.log_event(
+                    dg.AssetMaterialization(asset_key, partition=partition, metadata={"reason": "changed upstream"})
+                )

@@ -1,0 +1,91 @@
+"""One asset per KPI, with definition, owner, target, latest value and plot; one step per group of the catalogue."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+
+from kpi_pipeline import clock
+from kpi_pipeline.assets.common import FRESHNESS, Pipeline, key
+from kpi_pipeline.assets.plots import line_plot
+from kpi_pipeline.catalog import Catalog, Kpi
+from kpi_pipeline.stages import kpi as stage
+from kpi_pipeline.warehouse import Connection
+
+
+def kpi_key(kpi: Kpi) -> dg.AssetKey:
+    return dg.AssetKey(["kpi", kpi.group, kpi.name])
+
+
+def _team(owner: str) -> str:
+    return "team:" + re.sub("[^a-z0-9]+", "_", owner.lower()).strip("_")
+
+
+def _spec(kpi: Kpi) -> dg.AssetSpec:
+    m = kpi.measure
+    target = f"{kpi.target.comparator} {kpi.target.value} {kpi.target.unit}" if kpi.target else f"none: {kpi.no_target}"
+    return dg.AssetSpec(
+        kpi_key(kpi),
+        deps=[key(name) for name in m.reads],
+        description=f"**{kpi.title}.** {kpi.question}\n\n{m.definition}\n\n*Caveats:* {m.caveats}\n\n"
+        f"*As the document says:* {kpi.as_written}",
+        group_name=kpi.group,
+        owners=[_team(kpi.owner)],
+        kinds={"duckdb", "kpi"},
+        tags={"kpi/audience": kpi.audience, "kpi/status": kpi.status.replace(" ", "-")},
+        freshness_policy=FRESHNESS,
+        metadata={
+            "kpi_id": kpi.id,
+            "unit": m.unit,
+            "direction": m.direction,
+            "target": target,
+            "owner": kpi.owner,
+            "grains": ", ".join(m.dimensions),
+            "sources": ", ".join((*m.sources, *m.better_with)),
+            "definition_hash": kpi.definition_hash,
+            "formula": dg.MetadataValue.md(f"```sql\n{m.formula}\n```"),
+        },
+    )
+
+
+def _values(con: Connection, kpi: Kpi, computed: stage.Computed) -> dict[str, Any]:
+    value, status, day = stage.latest(con, kpi)
+    metadata: dict[str, Any] = {
+        "latest_value": shown(value, kpi.measure.unit),
+        "latest_period_end": day.isoformat(),
+        "status": status,
+        "dagster/row_count": computed.rows,
+        "rows_changed": computed.changed,
+    }
+    points = stage.series(con, kpi)
+    if len(points) > 1:
+        metadata["plot"] = dg.MetadataValue.md(line_plot(points, kpi.title, kpi.measure.unit))
+    return metadata
+
+
+def shown(value: object, unit: str) -> str:
+    """A value for people: no more digits than it needs, and 'no value' where there is none."""
+    if not isinstance(value, Decimal):
+        return "no value"
+    number = f"{value.normalize():,f}"
+    return number if unit == "count" else f"{number} {unit}"
+
+
+def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
+    @dg.multi_asset(specs=[_spec(kpi) for kpi in kpis], can_subset=True, name=f"compute_{group}")
+    def compute(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
+        this = pipeline.this_run(context, clock.now())
+        with pipeline.warehouse() as con:
+            for kpi in kpis:
+                if kpi_key(kpi) in context.selected_asset_keys:
+                    computed = stage.compute(con, kpi, this)
+                    yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=_values(con, kpi, computed))
+
+    return compute
+
+
+def assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
+    """The KPI assets of a catalogue."""
+    return [_group_asset(group, kpis) for group, kpis in catalog.groups.items()]

@@ -1,0 +1,28 @@
+"""Small plots for asset metadata. Data in, picture out; no number is worked out here."""
+
+import base64
+from collections.abc import Sequence
+from datetime import date
+
+import vl_convert
+
+WIDTH, HEIGHT = 420, 140
+
+
+def line_plot(points: Sequence[tuple[date, float]], title: str, unit: str) -> str:
+    """A line over time, as Markdown with the picture inside."""
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "title": {"text": title, "anchor": "start", "fontSize": 12},
+        "width": WIDTH,
+        "height": HEIGHT,
+        "background": "white",
+        "data": {"values": [{"date": day.isoformat(), "value": value} for day, value in points]},
+        "mark": {"type": "line", "color": "#1f5a94", "strokeWidth": 2},
+        "encoding": {
+            "x": {"field": "date", "type": "temporal", "title": None, "axis": {"format": "%b %Y", "tickCount": 6}},
+            "y": {"field": "value", "type": "quantitative", "title": unit, "axis": {"tickCount": 4}},
+        },
+    }
+    picture = base64.b64encode(vl_convert.vegalite_to_png(spec, scale=1.0)).decode()
+    return f"![{title}](data:image/png;base64,{picture})"

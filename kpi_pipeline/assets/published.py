@@ -1,0 +1,56 @@
+"""The published tables: behind the gate, and swapped in as one."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from kpi_pipeline.assets.common import PUBLISHED as GROUP
+from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, table_spec
+from kpi_pipeline.assets.kpi import kpi_key
+from kpi_pipeline.catalog import Catalog
+from kpi_pipeline.contracts import PUBLISHED, RECORDS
+from kpi_pipeline.settings import Settings
+from kpi_pipeline.stages import checks
+from kpi_pipeline.stages.publish import DATABASE, Health, publish
+
+
+def check_parameters(configured: Settings) -> dict[str, object]:
+    """What checks may refer to."""
+    return {"as_of": configured.as_of, "rules": [rule.id for rule in configured.config.exclusions]}
+
+
+def source_health(configured: Settings) -> list[Health]:
+    """What is expected of every source."""
+    sources = configured.config.sources
+    ages = {name: getattr(getattr(sources, name), "max_age_days", None) for name in RECORDS}
+    return [Health(name, name in connected_sources(configured), ages[name]) for name in RECORDS]
+
+
+def asset(catalog: Catalog) -> dg.AssetsDefinition:
+    """The published tables of a catalogue, as one step."""
+    upstream = ("staged.hubs", "staged.exclusion_effects", "raw.quarantine", "facts.active_users")
+    specs = [table_spec(t.name, group=GROUP, deps=upstream, freshness_policy=FRESHNESS) for t in PUBLISHED]
+    kpis = [kpi_key(kpi) for kpi in catalog.kpis]
+    specs = [spec.replace_attributes(deps=[*spec.deps, *kpis]) for spec in specs]
+
+    @dg.multi_asset(specs=specs, name="publish")
+    def published(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
+        configured = pipeline.settings()
+        with pipeline.warehouse() as con:
+            checks.refuse_if_wrong(con, check_parameters(configured))
+            rows = publish(
+                con,
+                configured.published_dir,
+                catalog,
+                configured.config.exclusions,
+                source_health(configured),
+                configured.as_of,
+            )
+        for contract in PUBLISHED:
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(contract.name.split(".")),
+                metadata={"dagster/row_count": rows[contract.short_name], "database": DATABASE},
+            )
+
+    return published

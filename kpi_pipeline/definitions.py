@@ -1,0 +1,57 @@
+"""The Dagster code location: assembly only. Loads with no secret, no network and no file but the package's own."""
+
+import logging
+
+import dagster as dg
+
+from kpi_pipeline import catalog as catalog_module
+from kpi_pipeline import settings
+from kpi_pipeline.assets import asset_checks, hubs, kpi, published
+from kpi_pipeline.assets.common import Pipeline
+from kpi_pipeline.errors import KpiError
+
+NIGHTLY = "nightly"
+PROGRESS_LOGGER = "progress"
+catalog = catalog_module.load()
+nightly_job = dg.define_asset_job(
+    NIGHTLY, selection=dg.AssetSelection.all(), description="Everything, from landing to published."
+)
+
+
+def _zone() -> str:
+    """The organisation's zone where a configuration is at hand; definitions load without one as well."""
+    try:
+        return settings.load().config.organisation.timezone
+    except KpiError:
+        return "UTC"
+
+
+@dg.schedule(
+    cron_schedule="30 2 * * *",
+    execution_timezone=_zone(),
+    job=nightly_job,
+    description="Every night at 02:30 in the organisation's zone: everything, for the last closed day.",
+)
+def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    as_of = settings.load().as_of.isoformat()
+    return dg.RunRequest(run_key=None, partition_key=as_of)
+
+
+@dg.logger(description="Hands events to the process that runs in the foreground; `kpi run` draws its progress from them.")
+def progress(_: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.getLogger("kpi_pipeline.progress")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    return logger
+
+
+defs = dg.Definitions(
+    assets=[*hubs.ASSETS, *kpi.assets(catalog), published.asset(catalog)],
+    asset_checks=asset_checks.definitions(catalog),
+    jobs=[nightly_job],
+    schedules=[nightly],
+    resources={"pipeline": Pipeline()},
+    loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress},
+    # Parallelism is DuckDB's own: a process per step would cost four times the whole run.
+    executor=dg.in_process_executor,
+)

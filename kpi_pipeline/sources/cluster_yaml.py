@@ -1,0 +1,38 @@
+"""`<cluster>/cluster.yaml` files, as operators of many hubs keep them: what is in one, not since when."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+FIELDS = ("display_name", "domain", "helm_chart", "hubspot_deal_id", "community", "hub_type", "environment", "kind")
+
+
+def parse(name: str, content: bytes) -> list[dict[str, str | None]]:
+    """The hubs of one cluster.yaml, one dict per hub with the registry's columns.
+
+    Args:
+        name: the file's name in its folder; the cluster's name is taken from it where the file has none.
+
+    Raises:
+        ValueError: it isn't YAML, or isn't shaped like a cluster.yaml.
+    """
+    try:
+        document = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError("not YAML") from error
+    if not isinstance(document, dict) or not isinstance(document.get("hubs"), list):
+        raise ValueError("no list 'hubs'")
+    cluster = str(document.get("name") or PurePosixPath(name).parent.name)
+    return [_hub(cluster, document.get("provider"), hub) for hub in document["hubs"]]
+
+
+def _hub(cluster: str, provider: Any, hub: Any) -> dict[str, str | None]:
+    if not isinstance(hub, dict) or not hub.get("name"):
+        raise ValueError("a hub without a name")
+    values = {field: _text(hub.get(field)) for field in FIELDS}
+    return {"cluster": cluster, "provider": _text(provider), "hub": str(hub["name"]).strip(), **values}
+
+
+def _text(value: Any) -> str | None:
+    return str(value).strip() or None if value is not None else None
