@@ -32,12 +32,12 @@ def _zone() -> str:
     job=nightly_job,
     description="Every night at 02:30 in the organisation's zone: everything, for the last closed day.",
 )
-def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+def nightly() -> dg.RunRequest:
     as_of = settings.load().as_of.isoformat()
     return dg.RunRequest(run_key=None, partition_key=as_of)
 
 
-@dg.logger(description="Hands events to the process that runs in the foreground; `kpi run` draws its progress from them.")
+@dg.logger({}, "Hands events to the process in the foreground; `kpi run` draws its progress from them.")
 def progress(_: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("kpi_pipeline.progress")
     logger.setLevel(logging.DEBUG)

@@ -31,7 +31,7 @@ class LandingError(KpiError):
     """The landing zone isn't as its manifests say."""
 
 
-class UnreadableFile(KpiError):
+class UnreadableFileError(KpiError):
     """A landed file as a whole can't be read; it goes to quarantine with `reason`."""
 
     def __init__(self, culprit: object, *, reason: str, got: object, expected: object, fix: str) -> None:
@@ -47,5 +47,5 @@ class WarehouseError(KpiError):
     """The warehouse can't be opened or used."""
 
 
-class PublishRefused(KpiError):
+class PublishRefusedError(KpiError):
     """A check of severity ERROR fails, so the old snapshot stays."""

@@ -43,9 +43,7 @@ def add_normalised_names(con: Connection, names: str) -> None:
     other = con.sql(f"select username from {names} where normalised is null").pl()
     other = other.with_columns(pl.col("username").map_elements(normalise, return_dtype=pl.String).alias("normalised"))
     con.register("other_names", other.to_arrow())
-    con.execute(
-        f"update {names} set normalised = o.normalised from other_names o where {names}.username = o.username"
-    )
+    con.execute(f"update {names} set normalised = o.normalised from other_names o where {names}.username = o.username")
     con.unregister("other_names")
 
 

@@ -1,1 +1,1 @@
-"""Thin Dagster assets: path = asset key = table. No SQL and no arithmetic: they call stages and report what happened."""
+"""Thin Dagster assets: path = asset key = table. No SQL and no arithmetic: they call stages and report."""

@@ -1,4 +1,4 @@
-"""The checks of stages.checks as Dagster asset checks: one step per table, each blocking where its severity is ERROR."""
+"""The checks of stages.checks as Dagster asset checks: a step per table, blocking where severity is ERROR."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -39,13 +39,12 @@ def _result(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetCheckResult:
 
 def _definition(asset: dg.AssetKey, checks: list[Check]) -> dg.AssetChecksDefinition:
     specs = [
-        dg.AssetCheckSpec(c.name, asset=asset, description=c.description, blocking=c.severity == "ERROR") for c in checks
+        dg.AssetCheckSpec(c.name, asset=asset, description=c.description, blocking=c.severity == "ERROR")
+        for c in checks
     ]
 
     @dg.multi_asset_check(specs=specs, name="check_" + "_".join(asset.path), can_subset=True)
-    def check_table(
-        context: dg.AssetCheckExecutionContext, pipeline: Pipeline
-    ) -> Iterator[dg.AssetCheckResult]:
+    def check_table(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Iterator[dg.AssetCheckResult]:
         configured = pipeline.settings()
         ages: dict[str, object] = {h.source: h.max_age_days for h in source_health(configured) if h.connected}
         chosen = {selected.name for selected in context.selected_asset_check_keys}
@@ -61,7 +60,10 @@ def _definition(asset: dg.AssetKey, checks: list[Check]) -> dg.AssetChecksDefini
 def definitions(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
     """All checks, by asset."""
     everything = [*CHECKS, *(freshness_check(source) for source in RECORDS)]
-    by_asset = sorted(((_asset_of(check, catalog), check) for check in everything), key=lambda pair: pair[0].path)
+    by_asset = sorted(
+        ((_asset_of(check, catalog), check) for check in everything), key=lambda pair: tuple(pair[0].path)
+    )
     return [
-        _definition(asset, [check for _, check in pairs]) for asset, pairs in groupby(by_asset, key=lambda pair: pair[0])
+        _definition(asset, [check for _, check in pairs])
+        for asset, pairs in groupby(by_asset, key=lambda pair: pair[0])
     ]

@@ -1,6 +1,6 @@
 """What all assets share: the resource, partitions, freshness, and metadata from contracts. No asset is defined here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
@@ -89,9 +89,7 @@ def chosen_days(context: dg.AssetExecutionContext, as_of: date) -> list[date]:
     return [day for text in context.partition_keys if (day := date.fromisoformat(text)) <= as_of]
 
 
-def report_other_days(
-    context: dg.AssetExecutionContext, keys: list[dg.AssetKey], days: list[date], metadata: Mapping[str, Any]
-) -> None:
+def report_other_days(context: dg.AssetExecutionContext, keys: list[dg.AssetKey], days: list[date]) -> None:
     """Tells Dagster of partitions that were brought up to date besides those asked for: late data, first load."""
     asked = set(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else set()
     known = set(DAILY.get_partition_keys())

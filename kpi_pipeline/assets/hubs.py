@@ -124,9 +124,7 @@ STAGED_BY_DAY = [table_spec(name, group=HUBS, deps=("raw.hub_activity", "staged.
 
 
 @dg.multi_asset(specs=STAGED_BY_DAY, partitions_def=DAILY, backfill_policy=SINGLE_RUN, name="stage_user_days")
-def stage_user_days(
-    context: dg.AssetExecutionContext, pipeline: Pipeline
-) -> Iterator[dg.MaterializeResult[Any]]:
+def stage_user_days(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     configured = pipeline.settings()
     secret = configured.id_secret if configured.config.sources.hub_activity else None
     with pipeline.warehouse() as con:
@@ -134,15 +132,13 @@ def stage_user_days(
             con, configured.config.exclusions, secret, configured.as_of, chosen_days(context, configured.as_of)
         )
         counts = {name: row_count(con, name) for name in staged.DAILY_TABLES}
-    report_other_days(context, [key("staged.user_days")], days, {})
+    report_other_days(context, [key("staged.user_days")], days)
     for name, count in counts.items():
         yield dg.MaterializeResult(asset_key=key(name), metadata={"days_staged": len(days), **count})
 
 
 @dg.multi_asset(
-    specs=[
-        table_spec("raw.quarantine", group=HUBS, deps=("raw.hub_registry", "raw.hub_activity", "staged.user_days"))
-    ],
+    specs=[table_spec("raw.quarantine", group=HUBS, deps=("raw.hub_registry", "raw.hub_activity", "staged.user_days"))],
     name="count_quarantine",
 )
 def count_quarantine(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
@@ -162,14 +158,12 @@ FACTS = ("facts.user_days", "facts.active_users")
     backfill_policy=SINGLE_RUN,
     name="count_active_users",
 )
-def count_active_users(
-    context: dg.AssetExecutionContext, pipeline: Pipeline
-) -> Iterator[dg.MaterializeResult[Any]]:
+def count_active_users(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     configured = pipeline.settings()
     with pipeline.warehouse() as con:
         change, days = facts.count_active_users(con, configured.as_of, chosen_days(context, configured.as_of))
         counts = {name: row_count(con, name) for name in FACTS}
-    report_other_days(context, [key("facts.active_users")], days, {})
+    report_other_days(context, [key("facts.active_users")], days)
     changed = {
         "user_days_added": change.added,
         "user_days_removed": change.removed,

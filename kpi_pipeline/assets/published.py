@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import PUBLISHED as GROUP
 from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, table_spec
+from kpi_pipeline.assets.common import PUBLISHED as GROUP
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, RECORDS

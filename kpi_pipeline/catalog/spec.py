@@ -1,7 +1,7 @@
 """The shape of the catalogue, and its checks: a wrong definition is refused at load, with file and field.
 
-A measure is declared once, in measures/<name>.toml with its formula in measures/<name>.sql. A KPI names a measure and adds
-what is particular: title, question, owner, audience, target. Everything else iterates the catalogue.
+A measure is declared once, in measures/<name>.toml with its formula in measures/<name>.sql. A KPI names a measure and
+adds what is particular: title, question, owner, audience, target. Everything else iterates the catalogue.
 """
 
 import tomllib
@@ -180,7 +180,10 @@ def _kpis(path: Path, measures: dict[str, Measure]) -> list[Kpi]:
     shared = {key: value for key, value in content.items() if key in ("document", "theme", "role")}
     if unknown := sorted(set(content) - {"document", "theme", "role", "kpi"}):
         raise CatalogError(
-            f"{path}: {unknown[0]}", got="a key that nothing reads", expected="document, theme, role, kpi", fix="Remove it."
+            f"{path}: {unknown[0]}",
+            got="a key that nothing reads",
+            expected="document, theme, role, kpi",
+            fix="Remove it.",
         )
     kpis = []
     for number, entry in enumerate(content.get("kpi", []), 1):

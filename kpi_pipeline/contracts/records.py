@@ -7,7 +7,9 @@ HUB_REGISTRY = Record(
     "The hubs that were run, with the interval in which each version of an entry was valid.",
     "state",
     (
-        Column("valid_from", "TIMESTAMPTZ", "when this version of the entry began, included; a bare date is midnight UTC"),
+        Column(
+            "valid_from", "TIMESTAMPTZ", "when this version of the entry began, included; a bare date is midnight UTC"
+        ),
         Column("valid_to", "TIMESTAMPTZ", "when it ended, not included; empty: still valid", nullable=True),
         Column("cluster", "VARCHAR", "the cluster that the hub runs on"),
         Column("provider", "VARCHAR", "who provides the cluster: gcp, aws, azure, kubeconfig, ...", nullable=True),
@@ -16,11 +18,35 @@ HUB_REGISTRY = Record(
         Column("domain", "VARCHAR", "where the hub is served", nullable=True),
         Column("helm_chart", "VARCHAR", "the chart that installs it", nullable=True),
         Column("hubspot_deal_id", "VARCHAR", "the deal that pays for it", nullable=True),
-        Column("community", "VARCHAR", "who the hub is run for; several are separated by ;", nullable=True, optional=True),
-        Column("hub_type", "VARCHAR", "what for", nullable=True, optional=True, values=("education", "research", "other")),
-        Column("environment", "VARCHAR", "production or staging", nullable=True, optional=True, values=("production", "staging")),
-        Column("kind", "VARCHAR", "hub, or binder (sessions, not people)", nullable=True, optional=True, values=("hub", "binder")),
-        Column("identity_issuer", "VARCHAR", "who vouches for the usernames; default: the cluster", nullable=True, optional=True),
+        Column(
+            "community", "VARCHAR", "who the hub is run for; several are separated by ;", nullable=True, optional=True
+        ),
+        Column(
+            "hub_type", "VARCHAR", "what for", nullable=True, optional=True, values=("education", "research", "other")
+        ),
+        Column(
+            "environment",
+            "VARCHAR",
+            "production or staging",
+            nullable=True,
+            optional=True,
+            values=("production", "staging"),
+        ),
+        Column(
+            "kind",
+            "VARCHAR",
+            "hub, or binder (sessions, not people)",
+            nullable=True,
+            optional=True,
+            values=("hub", "binder"),
+        ),
+        Column(
+            "identity_issuer",
+            "VARCHAR",
+            "who vouches for the usernames; default: the cluster",
+            nullable=True,
+            optional=True,
+        ),
     ),
     rules=(("ends_before_it_begins", "valid_to < valid_from"),),
 )

@@ -1,4 +1,4 @@
-"""Every table of the warehouse and of the published database, with its grain and key. Published tables are a contract."""
+"""Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
 from dataclasses import replace
 
@@ -214,7 +214,9 @@ KPI_VALUES_COLUMNS = (
     Column("member", "VARCHAR", "which one of the grain, e.g. 2i2c/mtu"),
     Column("period_start", "DATE", "first day that the value covers"),
     Column("period_end", "DATE", "last day that the value covers"),
-    Column("value", VALUE, "the value, in the KPI's unit; NULL where there is none (never 0 for 'no data')", nullable=True),
+    Column(
+        "value", VALUE, "the value, in the KPI's unit; NULL where there is none (never 0 for 'no data')", nullable=True
+    ),
     Column("numerator", VALUE, "what was divided, where the value is a ratio", nullable=True),
     Column("denominator", VALUE, "by what", nullable=True),
     Column("n", "BIGINT", "how many observations the value rests on", nullable=True),
@@ -224,7 +226,9 @@ KPI_VALUES_COLUMNS = (
     Column("computed_at", "TIMESTAMP", "when that was, UTC"),
 )
 KPI_KEY = ("kpi_id", "grain", "member", "period_start", "period_end")
-KPI_VALUES = Table("kpi.kpi_values", "Every value of every KPI.", "KPI, grain, member and period", KPI_KEY, KPI_VALUES_COLUMNS)
+KPI_VALUES = Table(
+    "kpi.kpi_values", "Every value of every KPI.", "KPI, grain, member and period", KPI_KEY, KPI_VALUES_COLUMNS
+)
 
 # State of the pipeline itself, not of the organisation: days that a stage still has to bring up to date.
 DIRTY_DAYS = Table(

@@ -3,8 +3,8 @@
 Input: `facts.user_days` (date, cell, person_key) and `facts.cell_members`, which says what each cell belongs to.
 Output: `facts.active_users`. No knowledge of hubs, sources or Dagster.
 
-How it counts. A row of a person in a member has a gap to the person's previous day there and one to the next. Those two
-gaps decide everything: the person is new where there is no previous day, returning where it is 30 or more days back, and
+How it counts. A row of a person in a member has a gap to the person's previous day there and one to the next. Those
+two gaps decide everything: the person is new where there is no previous day, returning where it is 30 or more days back, and
 has lapsed 30 days later where the next day is 30 or more days on. So one pass with lag and lead gives, per member and
 day, a handful of counts (`facts.flows`) that add up over people; their running sums are the windows:
 

@@ -73,7 +73,10 @@ def rebuild(con: Connection) -> None:
     flows = sql("rolling", "flows")
     _see(con, sql("rolling", "seen_in_one_cell"))
     run(con, f"create or replace temp table cell_flows as {flows}", WINDOWS)
-    members = "select m.member_id, f.* exclude (member_id) from temp.cell_flows f join facts.cell_members m on m.cell = f.member_id"
+    members = (
+        "select m.member_id, f.* exclude (member_id) from temp.cell_flows f "
+        "join facts.cell_members m on m.cell = f.member_id"
+    )
     run(con, f"create or replace temp table parts as select 1 as sign, * from ({members})")
     _see(con, sql("rolling", "seen_in_many_cells"))
     run(con, f"insert into temp.parts by name select 1 as sign, * from ({flows})", WINDOWS)

@@ -29,8 +29,7 @@ def write_sample(
     """Write the organisation into a folder; the same arguments give the same bytes on any machine."""
     if hubs < 1 or users < 1 or days < SHORTEST_DAYS:
         raise ValueError(
-            f"hubs={hubs}, users={users}, days={days}: "
-            f"a sample has at least 1 hub, 1 user and {SHORTEST_DAYS} days"
+            f"hubs={hubs}, users={users}, days={days}: a sample has at least 1 hub, 1 user and {SHORTEST_DAYS} days"
         )
     world = make_world(seed, hubs, users, days, last_day)
     files = activity_files(world.period)

@@ -43,9 +43,7 @@ COURSES: Final = (
     ),
     *("energy", "soil", "health", "geo", "math110", "textmining", "policy", "hydro", "bootcamp", "ecology"),
 )
-RESEARCH: Final = frozenset(
-    {"ocean", "highmem", "gpu", "climate", "genomics", "neuro", "soil", "hydro", "astro"}
-)
+RESEARCH: Final = frozenset({"ocean", "highmem", "gpu", "climate", "genomics", "neuro", "soil", "hydro", "astro"})
 OTHER: Final = frozenset({"workshop", "summer-school", "bootcamp", "policy"})
 PLACES: Final = (
     *("north-coast", "meridian", "tidewater", "high-desert", "lakeside", "sunstone", "greenfield", "polar"),
@@ -248,9 +246,7 @@ def _with_communities(drafts: list[_Draft], communities: int) -> list[_Draft]:
     done: list[_Draft] = []
     for draft in drafts:
         if draft.hub.kind == "production":
-            names: tuple[str, ...] = (
-                _community(served if served < communities else served * 7 % communities),
-            )
+            names: tuple[str, ...] = (_community(served if served < communities else served * 7 % communities),)
             served += 1
         else:
             names = ("open-lessons",) if draft.hub.kind == "binder" else ("pilot-partners",)
@@ -354,9 +350,7 @@ _STORIES: Final[tuple[_Story, ...]] = (
 def _with_stories(seed: int, drafts: list[_Draft], period: Period) -> list[_Draft]:
     """Each story to a hub of its own, `prod` spared: there, everything else is to be seen undisturbed."""
     done = list(drafts)
-    cast = [
-        i for i, draft in enumerate(drafts) if draft.hub.kind == "production" and draft.hub.name != "prod"
-    ]
+    cast = [i for i, draft in enumerate(drafts) if draft.hub.kind == "production" and draft.hub.name != "prod"]
     for number, (index, story) in enumerate(zip(cast, _STORIES, strict=False)):
         done[index] = story(done[index], period, dice(seed, "story", number))
     for index, name in zip(reversed(cast), AWKWARD_NAMES, strict=False):

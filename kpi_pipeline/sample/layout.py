@@ -98,9 +98,7 @@ def _late(period: Period) -> list[SourceFile]:
     ends = [period.at(fraction) for fraction in ARRIVALS]
     begins = [0, *ends[:-1]]
     return [
-        SourceFile(
-            f"late/{period.date_of(end):%Y-%m-%d}.csv.gz", begin, end - 1, "csv.gz", COLUMNS, late=True
-        )
+        SourceFile(f"late/{period.date_of(end):%Y-%m-%d}.csv.gz", begin, end - 1, "csv.gz", COLUMNS, late=True)
         for begin, end in zip(begins, ends, strict=True)
     ]
 
@@ -122,9 +120,7 @@ def make_damage(
     return damage
 
 
-def _damage(
-    reason: str, rng: Random, file: SourceFile, hubs: tuple[Hub, ...], period: Period
-) -> Damage | None:
+def _damage(reason: str, rng: Random, file: SourceFile, hubs: tuple[Hub, ...], period: Period) -> Damage | None:
     """None where the file's days allow no such damage: all hubs were in service on all of them."""
     wants_service = reason != HUB_NOT_IN_SERVICE
     days = [period.date_of(day) for day in range(file.first, file.last + 1)]

@@ -134,9 +134,7 @@ class Homes:
         self.span = [(days.find(1), days.rfind(1)) for days in service]
         self.always = [0 not in days for days in service]
         self.mates = {
-            home: [
-                other for other in self.production if other != home and _same_login(hubs[home], hubs[other])
-            ]
+            home: [other for other in self.production if other != home and _same_login(hubs[home], hubs[other])]
             for home in self.production
         }
         self.elsewhere = {

@@ -70,9 +70,7 @@ class _Log:
         self.names.append(name)
         return len(self.names) - 1
 
-    def add(
-        self, day: int, hub: int, person: int, spelling: int = 0, late: bool = False, sessions: int = 0
-    ) -> None:
+    def add(self, day: int, hub: int, person: int, spelling: int = 0, late: bool = False, sessions: int = 0) -> None:
         self.day.append(day)
         self.hub.append(hub)
         self.person.append(person)
@@ -144,9 +142,7 @@ def _visits(
             yield day, person.second
 
 
-def _active_days(
-    person: Person, rhythm: list[float], open_at_home: bytes, rng: Random, period: Period
-) -> list[int]:
+def _active_days(person: Person, rhythm: list[float], open_at_home: bytes, rng: Random, period: Period) -> list[int]:
     chance, eagerness = rng.random, person.eagerness
     since, until = max(0, person.join), min(period.days - 1, person.leave)
     days = [day for day in range(since, until + 1) if chance() < eagerness * rhythm[day]]
@@ -279,9 +275,7 @@ def _developers(log: _Log, seed: int, hubs: tuple[Hub, ...], service: list[bytes
                     log.add(day, index, who)
 
 
-def _binder_sessions(
-    log: _Log, seed: int, hubs: tuple[Hub, ...], service: list[bytes], period: Period
-) -> None:
+def _binder_sessions(log: _Log, seed: int, hubs: tuple[Hub, ...], service: list[bytes], period: Period) -> None:
     """Each launch has a name of its own, so a name is no person."""
     for index, hub in enumerate(hubs):
         if hub.kind != "binder":

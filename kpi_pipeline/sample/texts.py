@@ -71,9 +71,7 @@ def config(world: World) -> str:
 
 def readme(world: World) -> str:
     period = world.period
-    return _README.format(
-        seed=world.seed, hubs=len(world.hubs), days=period.days, first=period.first, last=period.last
-    )
+    return _README.format(seed=world.seed, hubs=len(world.hubs), days=period.days, first=period.first, last=period.last)
 
 
 def _exclusion(rule: Exclusion) -> str:

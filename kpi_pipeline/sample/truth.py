@@ -56,11 +56,7 @@ def _excluded(user_days: pl.DataFrame, world: World) -> pl.DataFrame:
 def _matches(rule: Exclusion, world: World) -> pl.Expr:
     first = 0 if rule.first is None else world.period.day_of(rule.first)
     last = world.period.days if rule.last is None else world.period.day_of(rule.last)
-    what = (
-        pl.col("person").is_in(rule.people)
-        if rule.hub is None
-        else pl.col("hub") == world.hubs.index(rule.hub)
-    )
+    what = pl.col("person").is_in(rule.people) if rule.hub is None else pl.col("hub") == world.hubs.index(rule.hub)
     return what & pl.col("day").is_between(first, last)
 
 
@@ -72,9 +68,7 @@ def _qualifying(user_days: pl.DataFrame, world: World) -> pl.DataFrame:
     """day, who, and each grain's member on that day; `who` is the person within the hub's identity issuer."""
     counted = user_days.filter(~_any_rule(world), pl.col("kind") == "production")
     issuers = sorted({hub.issuer for hub in world.hubs})
-    issuer = pl.Series([issuers.index(hub.issuer) for hub in world.hubs], dtype=pl.UInt64).gather(
-        counted["hub"]
-    )
+    issuer = pl.Series([issuers.index(hub.issuer) for hub in world.hubs], dtype=pl.UInt64).gather(counted["hub"])
     who = (issuer * len(world.names) + counted["person"].cast(pl.UInt64)).alias("who")
     return (
         counted.select("day", "hub", who)
@@ -178,9 +172,7 @@ def _lapsed(seen: pl.DataFrame, period: Period) -> pl.DataFrame:
 
 
 def _write_active_users(path: Path, active: pl.DataFrame, period: Period) -> None:
-    dated = active.select(
-        (pl.lit(period.first) + pl.duration(days=pl.col("day"))).alias("date"), pl.exclude("day")
-    )
+    dated = active.select((pl.lit(period.first) + pl.duration(days=pl.col("day"))).alias("date"), pl.exclude("day"))
     write_file(path, dated.write_csv().encode())
 
 
@@ -232,9 +224,7 @@ def _communities(counted: pl.DataFrame, world: World) -> Iterator[tuple[object, 
     yield ("date", "period_start", "served", "provisioned")
     period = world.period
     served_on: dict[date, set[str]] = {}
-    for day, community in (
-        counted.select("day", pl.col("community").cast(pl.List(pl.String))).unique().iter_rows()
-    ):
+    for day, community in counted.select("day", pl.col("community").cast(pl.List(pl.String))).unique().iter_rows():
         served_on.setdefault(period.date_of(day), set()).update(community)
     provisioned_on = _provisioned(world.hubs, six_months_before(period.first), period.last)
     for day in range(period.days):

@@ -18,7 +18,7 @@ def parse(name: str, content: bytes) -> list[dict[str, str | None]]:
         ValueError: it isn't YAML, or isn't shaped like a cluster.yaml.
     """
     try:
-        document = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        document = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError("not YAML") from error
     if not isinstance(document, dict) or not isinstance(document.get("hubs"), list):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kpi_pipeline.contracts import TABLES, Table
-from kpi_pipeline.errors import PublishRefused
+from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.warehouse import Connection, quote, run
 
 SAMPLE_ROWS = 5
@@ -176,14 +176,16 @@ CHECKS: tuple[Check, ...] = (
         from kpi.kpi_values a
         join kpi.kpi_values b on b.grain = a.grain and b.period_end = a.period_end and b.kpi_id = 'impact.mau_p50'
         join kpi.kpi_values c on c.grain = a.grain and c.period_end = a.period_end and c.kpi_id = 'impact.mau_p90'
-        where a.kpi_id = 'impact.mau_p10' and a.grain = 'organisation' and not (a.value <= b.value and b.value <= c.value)""",
+        where a.kpi_id = 'impact.mau_p10' and a.grain = 'organisation'
+            and not (a.value <= b.value and b.value <= c.value)""",
     ),
     Check(
         "no_value_is_no_zero",
         "kpi.kpi_values",
         "ERROR",
         "A value without data is NULL, never 0.",
-        "select kpi_id, grain, member, period_end from kpi.kpi_values where status like 'no data%' and value is not null",
+        "select kpi_id, grain, member, period_end from kpi.kpi_values "
+        "where status like 'no data%' and value is not null",
     ),
 )
 
@@ -212,7 +214,9 @@ def evaluate(con: Connection, check: Check, parameters: Mapping[str, object]) ->
     wrong = run(con, f"select count(*) from ({check.wrong_rows})", parameters)[0][0]
     if not wrong:
         return Outcome(check, 0)
-    rows = run(con, f"select to_json(w)::varchar from ({check.wrong_rows}) w order by all limit {SAMPLE_ROWS}", parameters)
+    rows = run(
+        con, f"select to_json(w)::varchar from ({check.wrong_rows}) w order by all limit {SAMPLE_ROWS}", parameters
+    )
     return Outcome(check, wrong, tuple(row[0] for row in rows))
 
 
@@ -220,11 +224,11 @@ def refuse_if_wrong(con: Connection, parameters: Mapping[str, object], checks: S
     """Runs all checks of severity ERROR.
 
     Raises:
-        PublishRefused: some fail; it names them, and rows.
+        PublishRefusedError: some fail; it names them, and rows.
     """
     outcomes = [evaluate(con, check, parameters) for check in checks if check.severity == "ERROR"]
     if failed := [outcome for outcome in outcomes if not outcome.passed]:
-        raise PublishRefused(
+        raise PublishRefusedError(
             "publish",
             got="; ".join(describe(outcome) for outcome in failed),
             expected="every check of severity ERROR to pass",

@@ -1,6 +1,6 @@
 """Registry snapshots to raw.hub_registry: each fetch says what there was then, so the fetches together are the history.
 
-A hub's version begins with the fetch that first shows it, and ends with the first that shows it otherwise or not at all.
+A hub's version begins with the fetch that first shows it, and ends with the first that shows it otherwise or not.
 """
 
 from datetime import UTC, date, datetime, time
@@ -57,9 +57,14 @@ def _snapshots(landing: Landing, manifests: list[Manifest], since: date | None, 
             for place, hub in enumerate(last_good.get(file.name, ("", []))[1], 1):
                 rows.append({"snapshot": number, "at": at, "_file": file.name, "_row": place, **hub})
         rows.append({"snapshot": number, "at": at})
-    schema = {"snapshot": pl.Int64, "at": pl.Datetime("us"), "_file": pl.String, "_row": pl.Int64}
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
+        "snapshot": pl.Int64,
+        "at": pl.Datetime("us"),
+        "_file": pl.String,
+        "_row": pl.Int64,
+    }
     names = ("cluster", "provider", "hub", *cluster_yaml.FIELDS)
-    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(names, pl.String)})
+    return pl.DataFrame(rows, schema=schema | dict.fromkeys(names, pl.String))
 
 
 def _parse(landing: Landing, file: LandedFile) -> Hubs | None:

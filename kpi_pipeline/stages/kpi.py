@@ -10,7 +10,18 @@ from kpi_pipeline.warehouse import Connection, quote, run, transaction
 
 NOT_CONNECTED = "no data: not connected"
 NO_DATA = "no data"
-COMPARED = ("kpi_id", "grain", "member", "period_start", "period_end", "value", "numerator", "denominator", "n", "status")
+COMPARED = (
+    "kpi_id",
+    "grain",
+    "member",
+    "period_start",
+    "period_end",
+    "value",
+    "numerator",
+    "denominator",
+    "n",
+    "status",
+)
 
 
 @dataclass(frozen=True)
@@ -49,15 +60,16 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
             )
         if not run(con, "select 1 from temp.fresh where grain = 'organisation' limit 1"):
             _say_that_there_is_none(con, kpi, this)
+        fresh = f"select {compared}, definition_hash from temp.fresh"
         current = f"select {compared}, definition_hash from kpi.kpi_values where kpi_id = $kpi_id"
         run(
             con,
-            f"create or replace temp table stale as ({current}) except (select {compared}, definition_hash from temp.fresh)",
+            f"create or replace temp table stale as ({current}) except ({fresh})",
             {"kpi_id": kpi.id},
         )
         run(
             con,
-            f"create or replace temp table changed as (select {compared}, definition_hash from temp.fresh) except ({current})",
+            f"create or replace temp table changed as ({fresh}) except ({current})",
             {"kpi_id": kpi.id},
         )
         run(
@@ -113,7 +125,7 @@ def latest(con: Connection, kpi: Kpi) -> tuple[object, str, date]:
 
 def series(con: Connection, kpi: Kpi, days: int = 400) -> list[tuple[date, float]]:
     """The organisation's newest values of a KPI, for a plot: (period_end, value)."""
-    return run(  # type: ignore[return-value]
+    return run(
         con,
         "select * from (select period_end, value::double from kpi.kpi_values where kpi_id = $kpi_id "
         "and grain = 'organisation' and value is not null order by period_end desc limit $days) order by 1",

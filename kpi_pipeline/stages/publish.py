@@ -22,7 +22,7 @@ ASIDE = ".next"
 NEXT = "published_next"
 # Views for people, with what the database says of them.
 VIEWS = {
-    "mau_percentiles": "p10, p50 and p90 of MAU over production hubs, per day, with the number of hubs and of empty hubs.",
+    "mau_percentiles": "p10, p50 and p90 of MAU over production hubs, per day, with how many hubs and empty hubs.",
     "communities_served": "Communities served and provisioned in the 6 calendar months that end on each day.",
     "running_infrastructure": "Hubs and clusters in service per day and provider ('all': every provider).",
     "monthly_active_users": "MAU per day at every grain.",
@@ -173,7 +173,9 @@ def _put_health(con: Connection, health: Iterable[Health], as_of: date) -> None:
     )
     for h in health:
         newest = scalar(con, NEWEST_DATA[h.source], {"as_of": as_of}) if h.connected else None
-        con.execute("insert into temp.source_health values (?, ?, ?, ?)", [h.source, h.connected, h.max_age_days, newest])
+        con.execute(
+            "insert into temp.source_health values (?, ?, ?, ?)", [h.source, h.connected, h.max_age_days, newest]
+        )
 
 
 def _literal(text: str) -> str:

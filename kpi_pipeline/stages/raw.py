@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from kpi_pipeline import identity
 from kpi_pipeline.contracts import Column, Record, table
-from kpi_pipeline.errors import UnreadableFile
+from kpi_pipeline.errors import UnreadableFileError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import LandedFile, Landing
 from kpi_pipeline.stages import dirty
@@ -69,7 +69,9 @@ def _keying(con: Connection, record: Record, secret: SecretStr | None) -> str:
     return fingerprint(record.version, identity.secret_fingerprint(secret), overrides)
 
 
-ISSUER_OVERRIDES = "select cluster, hub, from_day, to_day, identity_issuer from staged.hubs where identity_issuer <> cluster"
+ISSUER_OVERRIDES = (
+    "select cluster, hub, from_day, to_day, identity_issuer from staged.hubs where identity_issuer <> cluster"
+)
 
 
 def _forget(con: Connection, record: Record, files: Sequence[str]) -> None:
@@ -102,9 +104,7 @@ def _load_files(
     if record.personal and secret is not None:
         _add_keys(con, secret)
     _store(con, record, result)
-    rows: dict[str, int] = dict(
-        run(con, f"select _file, count(*) from {INCOMING} where _reason is null group by all")
-    )
+    rows: dict[str, int] = dict(run(con, f"select _file, count(*) from {INCOMING} where _reason is null group by all"))
     con.executemany(
         "insert into raw.loads values (?, ?, ?, ?, ?)",
         [(record.source, f.name, f.sha256, keying, rows.get(f.name, 0)) for f in files],
@@ -119,7 +119,7 @@ def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, r
         with whole_file(file):
             run(con, _insert_statement(record, source), {**source.parameters, "file": file.name, **_limits(file)})
         rejects = take_rejects(con, file)
-    except UnreadableFile as error:
+    except UnreadableFileError as error:
         run(con, f"delete from {INCOMING} where _file = $file", {"file": file.name})
         _quarantine(con, record, file.name, [(WHOLE_FILE, error.reason)])
         result.rejected[error.reason] += 1
@@ -152,9 +152,7 @@ def _insert_statement(record: Record, source: Reader) -> str:
     inner = f"select {', '.join(typed)}, $file as _file, {source.row} as _row, case {case} end as _reason"
     rules = " ".join(f"when {condition} then '{reason}'" for reason, condition in record.rules)
     final = f"coalesce(_reason, case {rules} end) as _reason" if rules else "_reason"
-    return (
-        f"insert into {INCOMING} by name select * replace ({final}) from ({inner} from {source.relation})"
-    )
+    return f"insert into {INCOMING} by name select * replace ({final}) from ({inner} from {source.relation})"
 
 
 def _typed(column: Column, raw: str, typed: bool) -> str:
@@ -240,9 +238,7 @@ def _store(con: Connection, record: Record, result: Loaded) -> None:
         dirty.mark(con, "staged", f"select date from {INCOMING} where _reason is null")
 
 
-def _quarantine(
-    con: Connection, record: Record, file: str, rows: Sequence[tuple[int | None, str]]
-) -> None:
+def _quarantine(con: Connection, record: Record, file: str, rows: Sequence[tuple[int | None, str]]) -> None:
     con.executemany(
         "insert into raw.quarantine values (?, ?, ?, ?, 'raw', null)",
         [(record.source, file, row, reason) for row, reason in rows],

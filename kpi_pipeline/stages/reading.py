@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from kpi_pipeline.contracts import Record
-from kpi_pipeline.errors import UnreadableFile
+from kpi_pipeline.errors import UnreadableFileError
 from kpi_pipeline.landing import TORN_GZIP, LandedFile, unpacked
 from kpi_pipeline.sources.files import TABLE_SUFFIXES
 from kpi_pipeline.warehouse import Connection, quote
@@ -50,7 +50,7 @@ def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Rea
     """The reader that fits a landed file.
 
     Raises:
-        UnreadableFile: the file as a whole is wrong, and why.
+        UnreadableFileError: the file as a whole is wrong, and why.
     """
     if file.bytes == 0:
         raise _unreadable(file, "empty_file", "0 bytes", "a file with content", "Deliver it again.")
@@ -65,12 +65,12 @@ def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Rea
             return _parquet(con, record, file, path)
         if ".csv" in Path(name).suffixes:
             return _csv(record, file, path, gz)
-        return _json(record, file, path, gz)
+        return _json(record, path, gz)
 
 
 @contextmanager
 def whole_file(file: LandedFile) -> Iterator[None]:
-    """Turns what a broken file raises into UnreadableFile. Messages of readers are not passed on: they quote rows."""
+    """Turns what a broken file raises into UnreadableFileError. Messages of readers are not passed on: they quote rows."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -116,7 +116,7 @@ def _parquet(con: Connection, record: Record, file: LandedFile, path: Path) -> R
     return Reader(relation, {"path": str(path)}, {n: quote(n) for n in names}, "file_row_number + 1", typed=True)
 
 
-def _json(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
+def _json(record: Record, path: Path, gz: bool) -> Reader:
     with unpacked(path, gz) as content:
         array = content.read(HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     parameters: dict[str, object] = {"path": str(path), "compression": "gzip" if gz else "none"}
@@ -149,7 +149,7 @@ def check_columns(record: Record, file: LandedFile, names: list[str]) -> None:
     """All that the contract needs, nothing that it doesn't know.
 
     Raises:
-        UnreadableFile: a column is missing, unknown or there twice.
+        UnreadableFileError: a column is missing, unknown or there twice.
     """
     known = {column.name for column in record.columns}
     needed = {column.name for column in record.columns if not column.optional}
@@ -170,14 +170,12 @@ def take_rejects(con: Connection, file: LandedFile) -> list[tuple[int, str]]:
     """Line-level faults that the CSV reader met since the last call: (row, reason), the header not counted.
 
     Raises:
-        UnreadableFile: a quote isn't closed, so that what follows can't be told apart.
+        UnreadableFileError: a quote isn't closed, so that what follows can't be told apart.
     """
     tables = con.execute("select count(*) from duckdb_tables() where table_name = ?", [REJECTS]).fetchall()
     if not tables[0][0]:
         return []
-    rows = con.execute(
-        f"select line, min(error_type::varchar) from {REJECTS} group by line order by line"
-    ).fetchall()
+    rows = con.execute(f"select line, min(error_type::varchar) from {REJECTS} group by line order by line").fetchall()
     con.execute(f"delete from {REJECTS}")
     con.execute("delete from reject_scans")
     header = 1 if ".csv" in file.name.lower() else 0
@@ -197,5 +195,5 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _unreadable(file: LandedFile, reason: str, got: str, expected: str, fix: str) -> UnreadableFile:
-    return UnreadableFile(file.name, reason=reason, got=got, expected=expected, fix=fix)
+def _unreadable(file: LandedFile, reason: str, got: str, expected: str, fix: str) -> UnreadableFileError:
+    return UnreadableFileError(file.name, reason=reason, got=got, expected=expected, fix=fix)

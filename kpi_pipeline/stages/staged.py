@@ -1,4 +1,4 @@
-"""Raw to staged: hubs by day, qualifying user-days, exclusions applied once and counted, and an account of every record.
+"""Raw to staged: hubs by day, qualifying user-days, exclusions applied once and counted, every record accounted for.
 
 A day is staged as a whole and replaced as a whole, so that any order of runs ends in the same tables.
 """
@@ -105,7 +105,8 @@ def _exclusion_targets(con: Connection, rules: list[Exclusion], secret: SecretSt
     run(con, f"create or replace temp table exclusion_targets as {sql('stages', 'exclusion_targets')}")
     for name in ("exclusion_rules", "exclusion_people"):
         run(con, f"drop table temp.{name}")
-    now = fingerprint(run(con, "select rule_id, person_key, first_day, last_day, hub_id from temp.exclusion_targets order by all"))
+    targets = run(con, "select * from temp.exclusion_targets order by all")
+    now = fingerprint(targets)
     before = run(con, "select value from ops.fingerprints where name = 'exclusions'")
     if before != [(now,)]:
         dirty.mark(con, dirty.STAGED, "select date from raw.hub_activity")

@@ -123,9 +123,7 @@ def test_a_size_without_a_world_in_it_is_refused(tmp_path: Path, size: dict[str,
     ("hubs", "users", "days"),
     [(5, 20, 40), (1, 5, 40), (5, 1, 31), (3, 50, 7), (21, 80, 100), (25, 200, 200)],
 )
-def test_any_size_agrees_with_a_reading_of_its_files(
-    tmp_path: Path, hubs: int, users: int, days: int
-) -> None:
+def test_any_size_agrees_with_a_reading_of_its_files(tmp_path: Path, hubs: int, users: int, days: int) -> None:
     write_sample(tmp_path, seed=hubs, hubs=hubs, users=users, days=days)
     assert_accounting(tmp_path, read_all(tmp_path))
     assert_balance(active_users(tmp_path))
@@ -165,9 +163,7 @@ def members(hub_id: str, version: Fields, grain: str) -> list[str]:
 def test_active_users_are_what_sets_count(
     grain: str, found: Found, registry: dict[str, list[Fields]], active: pl.DataFrame
 ) -> None:
-    versions = {
-        (day, hub): in_effect(registry[hub], day) for day, hub in {(d, h) for d, h, _ in found.qualifying}
-    }
+    versions = {(day, hub): in_effect(registry[hub], day) for day, hub in {(d, h) for d, h, _ in found.qualifying}}
     seen: dict[tuple[date, str], set[tuple[str, str]]] = {}
     for day, hub, person in found.qualifying:
         version = versions[day, hub]
@@ -203,10 +199,7 @@ def test_percentiles_are_over_the_hubs_that_were_there_all_the_time(
     assert rows[0]["date"] == str(FIRST + timedelta(days=29))
     assert rows[-1]["date"] == str(LAST)
     hubs = [hub for hub in registry if kind_of(hub.split("/")[1], config) == "production"]
-    mau = {
-        (d, m): n
-        for d, m, n in active.filter(pl.col("grain") == "hub").select("date", "member", "mau").iter_rows()
-    }
+    mau = {(d, m): n for d, m, n in active.filter(pl.col("grain") == "hub").select("date", "member", "mau").iter_rows()}
     for row in rows[::17]:
         day = date.fromisoformat(row["date"])
         window = [day - timedelta(days=n) for n in range(30)]
@@ -307,18 +300,14 @@ def test_the_stories_are_told(registry: dict[str, list[Fields]]) -> None:
 
     def gaps() -> int:
         pairs = [pair for versions in histories for pair in pairwise(versions)]
-        apart = [
-            datetime.fromisoformat(b["valid_from"]) - datetime.fromisoformat(a["valid_to"]) for a, b in pairs
-        ]
+        apart = [datetime.fromisoformat(b["valid_from"]) - datetime.fromisoformat(a["valid_to"]) for a, b in pairs]
         return sum(gap > timedelta(days=60) for gap in apart)
 
     assert changed("domain") == changed("display_name") == 4
     assert changed("community") == 2
     assert changed("hub_type") == 1
     assert gaps() == 1
-    assert (
-        sum(bool(versions[-1]["valid_to"]) for versions in histories) == 3
-    )  # two for good, one after its week
+    assert sum(bool(versions[-1]["valid_to"]) for versions in histories) == 3  # two for good, one after its week
     assert sum(";" in versions[0]["community"] for versions in histories) == 2
     ends = [row["valid_to"] for versions in histories for row in versions[-1:]]
     assert any(end.endswith("T00:00:00+00:00") for end in ends)  # the day of the end is not in
@@ -373,16 +362,12 @@ def test_late_files_have_rows_that_are_new_and_rows_that_are_not(world: World) -
 
 
 def test_each_format_is_there() -> None:
-    names = [
-        str(path.relative_to(COMMITTED / "hub_activity")) for path in COMMITTED.rglob("hub_activity/**/*.*")
-    ]
+    names = [str(path.relative_to(COMMITTED / "hub_activity")) for path in COMMITTED.rglob("hub_activity/**/*.*")]
     forms = Counter(name.split(".", 1)[1] for name in names if "/" not in name)
     assert forms == {"csv.gz": 9, "parquet": 2, "json.gz": 1, "ndjson": 1, "csv": 1}
     assert sum(name.startswith("2026-09/") for name in names) == 30
     assert sum(name.startswith("late/") for name in names) == 3
-    other_order = gzip.decompress((COMMITTED / "hub_activity" / "2025-09.csv.gz").read_bytes()).split(b"\n")[
-        0
-    ]
+    other_order = gzip.decompress((COMMITTED / "hub_activity" / "2025-09.csv.gz").read_bytes()).split(b"\n")[0]
     assert other_order == b"username,hub,cluster,date"
 
 

@@ -1,0 +1,114 @@
+"""The command line: `kpi run | sample | doctor | ui`. It asks and shows; what is done is elsewhere."""
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from kpi_pipeline import settings
+from kpi_pipeline.errors import KpiError
+
+app = typer.Typer(
+    help="Key performance indicators from an organisation's own systems.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="kpi.toml; default: data/sample/kpi.toml.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where landing, warehouse, published live; default: data/.")
+]
+AsOfOption = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Last day that counts.")]
+SelectOption = Annotated[str | None, typer.Option("--select", help="A Dagster asset selection, e.g. 'group:impact'.")]
+ReplayOption = Annotated[bool, typer.Option("--replay", help="Leave the sources alone; work from what was landed.")]
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_of: AsOfOption = None,
+    select: SelectOption = None,
+    replay: ReplayOption = False,
+) -> None:
+    """Materialize the asset graph, publish, and show the headline KPIs."""
+    from kpi_pipeline import running, summary
+
+    console = Console(highlight=False)
+    configured = settings.load(config, data_dir, _day(as_of))
+    finished = running.execute(configured, select, replay=replay, console=console)
+    if not finished.success:
+        for problem in finished.problems:
+            console.print(f"[red]failed[/red]  {_plain(problem)}", soft_wrap=True)
+        console.print(f"Not published: the last snapshot stays. Run {finished.run_id}; look at it with: kpi ui")
+        raise typer.Exit(1)
+    summary.show(configured, console, finished.materialized)
+
+
+@app.command()
+def doctor(config: ConfigOption = None, data_dir: DataOption = None, as_of: AsOfOption = None) -> None:
+    """Say what is configured, what is reachable and what is missing, and what to do about it."""
+    from kpi_pipeline import checkup
+
+    console = Console(highlight=False)
+    if not checkup.show(config, data_dir, _day(as_of), console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where to write it; a new or empty folder.")],
+    hubs: Annotated[int, typer.Option(min=1)] = 60,
+    users: Annotated[int, typer.Option(min=1)] = 3000,
+    days: Annotated[int, typer.Option(min=7)] = 457,
+    seed: Annotated[int, typer.Option()] = 2026,
+    last_day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])] = datetime(2026, 9, 30),
+) -> None:
+    """Write a simulated organisation in the sources' own formats, with its ground truth beside it."""
+    from kpi_pipeline.sample import write_sample
+
+    console = Console(highlight=False)
+    with console.status(f"simulating {users} people on {hubs} hubs for {days} days"):
+        write_sample(folder, seed=seed, hubs=hubs, users=users, days=days, last_day=last_day.date())
+    console.print(
+        f"Wrote {folder}. Next: kpi run --config {folder}/kpi.toml --data-dir <another folder>", soft_wrap=True
+    )
+
+
+@app.command()
+def ui(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option()] = 3000,
+) -> None:
+    """Start the Dagster UI and daemon on the instance that `kpi run` uses."""
+    from kpi_pipeline import running
+
+    running.open_ui(settings.load(config, data_dir), host, port)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def main() -> None:
+    """Entry point: errors that a person can mend are shown as a line, not as a traceback."""
+    try:
+        app()
+    except KpiError as error:
+        Console(stderr=True, highlight=False).print(
+            f"[red]{type(error).__name__}[/red]  {_plain(str(error))}", soft_wrap=True
+        )
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
