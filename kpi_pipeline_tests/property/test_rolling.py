@@ -1,0 +1,190 @@
+"""The rolling engine against brute force: sets of people, day by day, for any history and any order of updates."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from uuid import UUID
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from kpi_pipeline import rolling
+from kpi_pipeline.contracts import WAREHOUSE
+from kpi_pipeline.rolling import engine
+from kpi_pipeline.warehouse import Connection, create_tables
+
+Row = tuple[date, int, int]  # day, cell, person
+# Cells 0 and 1 are one hub before and after a change of community; cell 2 serves two communities; 3 stands alone.
+MEMBERS: dict[tuple[str, str], frozenset[int]] = {
+    ("organisation", "organisation"): frozenset({0, 1, 2, 3}),
+    ("hub", "a/one"): frozenset({0, 1}),
+    ("hub", "a/two"): frozenset({2}),
+    ("hub", "b/three"): frozenset({3}),
+    ("cluster", "a"): frozenset({0, 1, 2}),
+    ("cluster", "b"): frozenset({3}),
+    ("hub_type", "research"): frozenset({0, 3}),
+    ("hub_type", "education"): frozenset({1, 2}),
+    ("community", "x"): frozenset({0, 2}),
+    ("community", "y"): frozenset({1, 2, 3}),
+}
+LEAP = date(2024, 2, 29)
+# Gaps at and around both window edges, over a leap day and a year's end.
+OFFSETS = [0, 1, 5, 6, 7, 8, 28, 29, 30, 31, 32, 59, 60, 61, 90, 120]
+days = st.sampled_from([date(2023, 12, 20) + timedelta(days=n) for n in OFFSETS] + [LEAP, LEAP + timedelta(days=30)])
+rows = st.tuples(days, st.integers(0, 3), st.integers(1, 5))
+histories = st.sets(rows, max_size=40)
+THROUGH = date(2024, 6, 30)
+slow = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@contextmanager
+def an_engine() -> Iterator[Connection]:
+    with duckdb.connect() as con:
+        create_tables(con, [table for table in WAREHOUSE if table.schema == "facts"])
+        for number, ((grain, member), cells) in enumerate(MEMBERS.items()):
+            con.execute("insert into facts.members values (?, ?, ?)", [number, grain, member])
+            con.executemany("insert into facts.cell_members values (?, ?)", [(cell, number) for cell in cells])
+        yield con
+
+
+def update(con: Connection, history: set[Row], changed: set[date], through: date = THROUGH) -> rolling.Change:
+    """Tells the engine what the changed days hold."""
+    con.execute("create or replace temp table given_rows (date date, cell integer, person_key uuid)")
+    if held := [(day, cell, UUID(int=person)) for day, cell, person in history if day in changed]:
+        con.executemany("insert into given_rows values (?, ?, ?)", held)
+    return rolling.update(con, sorted(changed), "select * from given_rows", through)
+
+
+def active_users(con: Connection) -> dict[tuple[date, str, str], tuple[int, ...]]:
+    found = con.execute('select date, grain, member, dau, wau, mau, new, "returning", lapsed from facts.active_users')
+    result = found.fetchall()
+    assert len({row[:3] for row in result}) == len(result)
+    return {(row[0], row[1], row[2]): row[3:] for row in result}
+
+
+def brute_force(history: set[Row], through: date = THROUGH) -> dict[tuple[date, str, str], tuple[int, ...]]:
+    """Distinct people by looking at every window of every day."""
+    expected = {}
+    for (grain, member), cells in MEMBERS.items():
+        seen: dict[date, set[int]] = {}
+        for day, cell, person in history:
+            if cell in cells:
+                seen.setdefault(day, set()).add(person)
+        ever: set[int] = set()
+        day = min(seen, default=through + timedelta(days=1))
+        while day <= through:
+            today = seen.get(day, set())
+
+            def within(first: int, last: int, day: date = day, seen: dict[date, set[int]] = seen) -> set[int]:
+                """People seen from `first` to `last` days ago, both included."""
+                return set().union(*(seen.get(day - timedelta(days=n), set()) for n in range(first, last + 1)))
+
+            new = today - ever
+            returning = today - new - within(1, 29)
+            lapsed = seen.get(day - timedelta(days=30), set()) - within(1, 29)
+            counts = (today, within(0, 6), within(0, 29), new, returning, lapsed)
+            expected[day, grain, member] = tuple(len(people) for people in counts)
+            ever |= today
+            day += timedelta(days=1)
+    return expected
+
+
+@slow
+@given(histories)
+@example({(LEAP, 0, 1), (LEAP + timedelta(days=30), 1, 1)})
+@example({(LEAP, 0, 1), (LEAP + timedelta(days=29), 2, 1), (LEAP + timedelta(days=60), 3, 1)})
+def test_all_at_once_equals_brute_force(history: set[Row]) -> None:
+    with an_engine() as con:
+        change = update(con, history, {day for day, _, _ in history})
+        assert change.added == len(history)
+        assert active_users(con) == brute_force(history)
+
+
+@slow
+@given(histories, st.randoms(use_true_random=False))
+def test_any_order_of_days_equals_all_at_once(history: set[Row], chance: object) -> None:
+    """Day by day, late days and backfills of several days in any order; each by the difference alone."""
+    by_day = sorted({day for day, _, _ in history})
+    chance.shuffle(by_day)  # type: ignore[attr-defined]
+    with an_engine() as con, never_rebuilding():
+        while by_day:
+            size = chance.randint(1, 3)  # type: ignore[attr-defined]
+            changed, by_day = set(by_day[:size]), by_day[size:]
+            update(con, history, changed)
+        assert active_users(con) == brute_force(history)
+
+
+@slow
+@given(histories, st.lists(st.tuples(st.sets(days, min_size=1, max_size=4), histories), max_size=4), st.booleans())
+def test_days_landed_again_are_restated(
+    history: set[Row], relanded: list[tuple[set[date], set[Row]]], rebuild: bool
+) -> None:
+    """A day that is delivered again replaces what it held: rows come and go, first days move in both directions."""
+    with an_engine() as con, never_rebuilding() if not rebuild else always_rebuilding():
+        update(con, history, {day for day, _, _ in history})
+        for changed, content in relanded:
+            history = {r for r in history if r[0] not in changed} | {r for r in content if r[0] in changed}
+            update(con, history, changed)
+        expected = brute_force(history)
+        assert active_users(con) == expected
+        # Nothing is left over in the state that a later day would stumble on.
+        later = THROUGH + timedelta(days=1)
+        update(con, history | {(later, 0, 1)}, {later}, later)
+        assert active_users(con) == brute_force(history | {(later, 0, 1)}, later)
+
+
+@slow
+@given(histories, st.integers(1, 12))
+def test_quiet_days_pass_too(history: set[Row], quiet: int) -> None:
+    """Without any new row, people lapse and windows empty as days go by, whether in one step or one by one."""
+    last = max((day for day, _, _ in history), default=LEAP) + timedelta(days=25)
+    end = last + timedelta(days=quiet)
+    with an_engine() as con:
+        update(con, history, {day for day, _, _ in history}, last)
+        for n in range(1, quiet + 1):
+            update(con, set(), set(), last + timedelta(days=n))
+        assert active_users(con) == brute_force(history, end)
+
+
+def test_the_same_day_again_changes_nothing() -> None:
+    history = {(LEAP, 0, 1), (LEAP, 2, 2)}
+    with an_engine() as con:
+        update(con, history, {LEAP})
+        before = active_users(con)
+        assert update(con, history, {LEAP}) == rolling.Change()
+        assert active_users(con) == before
+
+
+@pytest.mark.parametrize(("gap", "returning", "lapsed_on_return"), [(29, 0, 0), (30, 1, 1), (31, 1, 0)])
+def test_a_gap_of_exactly_30_days_lapses_and_returns_on_one_day(
+    gap: int, returning: int, lapsed_on_return: int
+) -> None:
+    """Worked by hand. MAU stays 1 at 29 and 30 days; at 31 there is one day, day 30, without anybody."""
+    back = LEAP + timedelta(days=gap)
+    with an_engine() as con:
+        update(con, {(LEAP, 3, 1), (back, 3, 1)}, {LEAP, back})
+        found = active_users(con)
+        dau, wau, mau, new, came_back, lapsed = found[back, "organisation", "organisation"]
+        assert (dau, wau, mau, new, came_back, lapsed) == (1, 1, 1, 0, returning, lapsed_on_return)
+        assert found[LEAP + timedelta(days=30), "organisation", "organisation"][2] == (0 if gap == 31 else 1)
+
+
+@contextmanager
+def never_rebuilding() -> Iterator[None]:
+    yield from _with_share(float("inf"))
+
+
+@contextmanager
+def always_rebuilding() -> Iterator[None]:
+    yield from _with_share(-1.0)
+
+
+def _with_share(share: float) -> Iterator[None]:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(engine, "REBUILD_SHARE", share)
+    try:
+        yield
+    finally:
+        patch.undo()

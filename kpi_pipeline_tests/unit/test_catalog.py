@@ -1,0 +1,143 @@
+"""The catalogue: every worked example is run as a test, and a wrong definition is refused with file and field."""
+
+import shutil
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from kpi_pipeline import catalog
+from kpi_pipeline.catalog import Example, Measure
+from kpi_pipeline.contracts import TABLES
+from kpi_pipeline.errors import CatalogError
+from kpi_pipeline.stages.kpi import parameters
+from kpi_pipeline.warehouse import create_tables, quote, run
+
+PACKAGED = Path(catalog.__file__).parent
+EXAMPLES = [(m, e) for m in catalog.load().measures for e in m.examples]
+
+
+@pytest.mark.parametrize(("measure", "example"), EXAMPLES, ids=[f"{m.name}-{e.as_of}" for m, e in EXAMPLES])
+def test_worked_example(measure: Measure, example: Example) -> None:
+    with duckdb.connect() as con:
+        create_tables(con, [TABLES[name] for name in {*measure.reads, *example.input}])
+        for name, rows in example.input.items():
+            for row in rows:
+                columns = ", ".join(quote(column) for column in row)
+                marks = ", ".join(f"${column}" for column in row)
+                con.execute(f"insert into {quote(name)} ({columns}) values ({marks})", row)
+        bound = {**parameters(measure, example.as_of, frozenset()), **example.parameters}
+        fields = ("grain", "member", "period_start", "period_end", "value", "n", "status")
+        found = run(con, f"select {', '.join(fields)} from ({measure.formula})", bound)
+    assert comparable([dict(zip(fields, row, strict=True)) for row in found]) == comparable(example.expected)
+
+
+def comparable(rows: Any) -> list[str]:
+    """Rows in a fixed order, numbers by value: 9, Decimal('9.000') and 9.0 are the same."""
+
+    def plain(value: object) -> object:
+        is_number = isinstance(value, int | float | Decimal)
+        return format(Decimal(str(value)).normalize(), "f") if is_number else str(value)
+
+    return sorted(str({name: plain(value) for name, value in sorted(row.items())}) for row in rows)
+
+
+def test_every_kpi_of_the_hub_domain_is_there() -> None:
+    assert [kpi.id for kpi in catalog.load().kpis] == [
+        "impact.communities_served",
+        "impact.monthly_active_users",
+        "impact.mau_p10",
+        "impact.mau_p50",
+        "impact.mau_p90",
+        "running_infrastructure.running_hubs_and_clusters",
+    ]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(PACKAGED, tmp_path / "catalog", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    return tmp_path / "catalog"
+
+
+def change(folder: Path, old: str, new: str, name: str = "impact.toml") -> None:
+    text = (folder / name).read_text()
+    assert old in text
+    (folder / name).write_text(text.replace(old, new, 1))
+
+
+def test_a_kpi_on_an_existing_measure_is_one_entry(copy: Path) -> None:
+    with (copy / "impact.toml").open("a") as file:
+        file.write(
+            '\n[[kpi]]\nid = "impact.people"\nmeasure = "monthly_active_users"\ntitle = "People"\n'
+            'question = "How many?"\nas_written = "People."\nowner = "Engineering"\naudience = "external"\n'
+            'status = "active"\n\n[kpi.target]\ncomparator = ">="\nvalue = 1000\nunit = "people"\n'
+            "valid_from = 2026-01-01\n"
+        )
+    kpi = catalog.load(copy).kpi("impact.people")
+    assert kpi.target is not None
+    assert (kpi.target.value, kpi.target.valid_from, kpi.measure.unit) == (1000, date(2026, 1, 1), "people")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "culprit"),
+    [
+        ('measure = "mau_p10"', 'measure = "mau_p11"', "kpi impact.mau_p10: measure"),
+        ('owner = "Engineering"', "", "kpi impact.monthly_active_users: owner"),
+        ('id = "impact.mau_p10"', 'id = "impact.mau_p50"', "id"),
+        ('audience = "external"', 'audience = "everybody"', "kpi impact.communities_served: audience"),
+        ("no_target = ", "no_targt = ", "kpi impact.communities_served: no_targt"),
+        ('theme = "impact"', 'theme = "impact"\ncolour = "red"', "colour"),
+        (
+            'no_target = "The organisation\'s document sets none: the number follows its strategy."',
+            'target = {comparator = ">=", value = 3, unit = "percent", valid_from = 2026-01-01}',
+            "kpi impact.communities_served: entry",
+        ),
+        ("[[kpi]]", "[[kpi]", "impact.toml"),
+    ],
+)
+def test_a_wrong_kpi_is_refused_with_file_and_field(copy: Path, old: str, new: str, culprit: str) -> None:
+    change(copy, old, new)
+    with pytest.raises(CatalogError) as caught:
+        catalog.load(copy)
+    assert culprit in caught.value.culprit
+    assert str(copy) in caught.value.culprit
+
+
+def test_five_headlines_are_refused(copy: Path) -> None:
+    text = (copy / "impact.toml").read_text()
+    (copy / "impact.toml").write_text(text.replace('status = "active"\nno', 'status = "active"\nheadline = true\nno'))
+    with pytest.raises(CatalogError, match="at most 4"):
+        catalog.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "culprit"),
+    [
+        ('unit = "people"', "", "monthly_active_users.toml: unit"),
+        ('sources = ["hub_activity", "hub_registry"]', 'sources = ["hub_activty"]', "monthly_active_users.toml"),
+        ('reads = ["facts.active_users"]', 'reads = ["facts.users"]', "monthly_active_users.toml"),
+        ('caveats = """', 'caveat = """', "monthly_active_users.toml: caveats"),
+    ],
+)
+def test_a_wrong_measure_is_refused(copy: Path, old: str, new: str, culprit: str) -> None:
+    change(copy, old, new, "measures/monthly_active_users.toml")
+    with pytest.raises(CatalogError) as caught:
+        catalog.load(copy)
+    assert culprit in caught.value.culprit
+
+
+def test_a_measure_without_its_formula_is_refused(copy: Path) -> None:
+    (copy / "measures" / "communities_served.sql").unlink()
+    with pytest.raises(CatalogError, match=r"communities_served\.sql"):
+        catalog.load(copy)
+
+
+def test_definition_hash_follows_the_formula_and_nothing_else(copy: Path) -> None:
+    before = catalog.load(copy).kpi("impact.monthly_active_users").definition_hash
+    change(copy, 'title = "Monthly active users"', 'title = "MAU"')
+    assert catalog.load(copy).kpi("impact.monthly_active_users").definition_hash == before
+    change(copy, "a.mau as value", "a.wau as value", "measures/monthly_active_users.sql")
+    assert catalog.load(copy).kpi("impact.monthly_active_users").definition_hash != before
