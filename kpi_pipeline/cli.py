@@ -26,6 +26,12 @@ SelectOption = Annotated[str | None, typer.Option("--select", help="A Dagster as
 ReplayOption = Annotated[bool, typer.Option("--replay", help="Leave the sources alone; work from what was landed.")]
 
 
+def _console() -> Console:
+    """A terminal as wide as it is; a log file wide enough for tables."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
@@ -41,7 +47,7 @@ def run(
     """Materialize the asset graph, publish, and show the headline KPIs."""
     from kpi_pipeline import running, summary
 
-    console = Console(highlight=False)
+    console = _console()
     configured = settings.load(config, data_dir, _day(as_of))
     finished = running.execute(configured, select, replay=replay, console=console)
     if not finished.success:
@@ -57,7 +63,7 @@ def doctor(config: ConfigOption = None, data_dir: DataOption = None, as_of: AsOf
     """Say what is configured, what is reachable and what is missing, and what to do about it."""
     from kpi_pipeline import checkup
 
-    console = Console(highlight=False)
+    console = _console()
     if not checkup.show(config, data_dir, _day(as_of), console):
         raise typer.Exit(1)
 
@@ -74,7 +80,7 @@ def sample(
     """Write a simulated organisation in the sources' own formats, with its ground truth beside it."""
     from kpi_pipeline.sample import write_sample
 
-    console = Console(highlight=False)
+    console = _console()
     with console.status(f"simulating {users} people on {hubs} hubs for {days} days"):
         write_sample(folder, seed=seed, hubs=hubs, users=users, days=days, last_day=last_day.date())
     console.print(

@@ -76,10 +76,11 @@ class Landing:
         previous = self.newest(source)
         known = {f.name: f for f in previous.files} if previous else {}
         landed = tuple(self._land_file(folder, name, path, known.get(name), fetched_at) for name, path in files)
-        if previous and [(f.name, f.sha256) for f in landed] == [(f.name, f.sha256) for f in previous.files]:
+        unchanged = previous and [(f.name, f.sha256) for f in landed] == [(f.name, f.sha256) for f in previous.files]
+        if previous and unchanged and previous.kind == kind:
             return None
         manifest = Manifest(source=source, kind=kind, fetched_at=fetched_at, files=landed)
-        number = len(list((folder / "manifests").glob("*.json"))) + 1
+        number = 1 + max((int(p.name.split("-")[0]) for p in (folder / "manifests").glob("[0-9]*.json")), default=0)
         content = manifest.model_dump_json(indent=1).encode()
         with _written_aside(folder / "manifests" / f"{number:06d}-{fetched_at:%Y%m%dT%H%M%SZ}.json") as out:
             out.write(content)

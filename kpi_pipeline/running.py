@@ -68,6 +68,8 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
     Raises:
         ConfigError: the selection is wrong or selects nothing.
     """
+    if configured.config.sources.hub_activity is not None:
+        configured.id_secret  # noqa: B018  # a missing secret is noticed before anything starts
     prepare(configured)
     os.environ["KPI_AS_OF"] = configured.as_of.isoformat()
     _quiet()
@@ -94,7 +96,9 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
 
 def _selected(dg: Any, job: Any, select: str) -> set[Any]:
     try:
-        keys = dg.AssetSelection.from_string(select).resolve(job.asset_layer.asset_graph)
+        # A step makes its tables together; asking for one of them asks for them all, as in the UI.
+        asked = dg.AssetSelection.from_string(select).required_multi_asset_neighbors()
+        keys = asked.resolve(job.asset_layer.asset_graph)
     except Exception as error:
         raise ConfigError(
             "--select",
@@ -144,7 +148,8 @@ class _Follower(logging.Handler):
                 self._check(event.asset_check_evaluation_data)
             case "STEP_FAILURE":
                 self._advance(f"{step}: FAILED")
-                self.problems.append(_reason(event, step))
+                if event.event_specific_data.error.cls_name != "DagsterAssetCheckFailedError":
+                    self.problems.append(_reason(event, step))
             case "RUN_FAILURE" | "PIPELINE_FAILURE" if not self.problems:
                 self.problems.append(event.message or "the run failed")
 

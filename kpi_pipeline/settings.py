@@ -139,6 +139,10 @@ class Exclusion(Strict):
             raise ValueError(f"'to' ({self.last}) is before 'from' ({self.first})")
         return self
 
+    def holds_on(self, day: date) -> bool:
+        """Whether the rule hasn't lapsed."""
+        return self.until is None or day <= self.until
+
 
 class Config(Strict):
     """kpi.toml, whole."""
@@ -241,9 +245,17 @@ def load(config: Path | None = None, data_dir: Path | None = None, as_of: date |
             expected=f"a closed day, {clock.last_closed_day()} (UTC) at the latest",
             fix="Days that are still running are never counted; leave --as-of and KPI_AS_OF out for yesterday.",
         )
+    folder = (data_dir or environment.data_dir).expanduser().resolve()
+    if "?" in str(folder):
+        raise ConfigError(
+            "data folder",
+            got=folder,
+            expected="a path without '?', after which DuckDB puts its log elsewhere",
+            fix="Rename the folder, or name another with --data-dir or KPI_DATA_DIR.",
+        )
     return Settings(
         config_path=path,
-        data_dir=(data_dir or environment.data_dir).expanduser().resolve(),
+        data_dir=folder,
         as_of=day,
         config=parsed,
     )
@@ -266,7 +278,8 @@ def read_config(path: Path) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise _config_error(path, error) from error
+        # Not `from error`: pydantic's own message repeats what was written, usernames too.
+        raise _config_error(path, error) from None
 
 
 def _environment() -> Environment:
@@ -291,8 +304,9 @@ def _config_error(path: Path, error: ValidationError) -> ConfigError:
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "Remove it, or look it up in docs/configuration.md."
         return ConfigError(f"{path}: {key}", got="a key that nothing reads", expected=", ".join(known), fix=hint)
-    # A username is the one personal thing in kpi.toml: never repeat what was written there.
-    got = "a wrong value" if "username" in key else f"{first['input']!r}"[:120]
+    # Rules of exclusion name people, the one personal thing in kpi.toml: repeat of them only what can't be a name.
+    personal = "username" in key or key.endswith("match") or isinstance(first["input"], dict | list)
+    got = "a wrong value" if personal else f"{first['input']!r}"[:120]
     got = "nothing" if first["type"] == "missing" else got
     return ConfigError(f"{path}: {key or 'file'}", got=got, expected=first["msg"], fix="Mend that key.")
 

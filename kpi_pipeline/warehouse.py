@@ -42,7 +42,8 @@ class Warehouse:
             WarehouseError: another process keeps the database, or the file is no DuckDB database.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.spill_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.spill_dir.parent, self.spill_dir):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = FileLock(self.path.with_suffix(".lock"), timeout=LOCK_SECONDS)
         try:
             with lock:

@@ -149,11 +149,11 @@ def count_quarantine(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(metadata={"dagster/row_count": by_reason.total(), "by_reason": dict(by_reason)})
 
 
-FACTS = ("facts.user_days", "facts.active_users")
+FACTS = {"facts.user_days": ("staged.user_days", "staged.hubs"), "facts.active_users": ("facts.user_days",)}
 
 
 @dg.multi_asset(
-    specs=[table_spec(name, group=HUBS, deps=("staged.user_days", "staged.hubs")) for name in FACTS],
+    specs=[table_spec(name, group=HUBS, deps=reads) for name, reads in FACTS.items()],
     partitions_def=DAILY,
     backfill_policy=SINGLE_RUN,
     name="count_active_users",

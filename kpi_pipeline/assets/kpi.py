@@ -56,13 +56,14 @@ def _values(con: Connection, kpi: Kpi, computed: stage.Computed) -> dict[str, An
         "latest_value": shown(value, kpi.measure.unit),
         "latest_period_end": day.isoformat(),
         "status": status,
-        "dagster/row_count": computed.rows,
-        "rows_changed": computed.changed,
     }
     points = stage.series(con, kpi)
     if len(points) > 1:
         metadata["plot"] = dg.MetadataValue.md(line_plot(points, kpi.title, kpi.measure.unit))
-    return metadata
+    if isinstance(value, Decimal):
+        # As a number too: the UI plots numbers from run to run.
+        metadata["value"] = float(value)
+    return {**metadata, "dagster/row_count": computed.rows, "rows_changed": computed.changed}
 
 
 def shown(value: object, unit: str) -> str:

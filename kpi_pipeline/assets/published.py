@@ -14,10 +14,22 @@ from kpi_pipeline.settings import Settings
 from kpi_pipeline.stages import checks
 from kpi_pipeline.stages.publish import DATABASE, Health, publish
 
+# What each table is made of; their one step waits for all of it. The definitions come from the catalogue.
+READS: dict[str, tuple[str, ...]] = {
+    "published.kpi_definitions": (),
+    "published.scorecard": ("published.kpi_definitions", "published.kpi_values"),
+    "published.active_users": ("facts.active_users",),
+    "published.hubs": ("staged.hubs",),
+    "published.communities": ("staged.hubs",),
+    "published.exclusions": ("staged.exclusion_effects",),
+    "published.data_health": ("raw.hub_registry", "raw.hub_activity", "raw.quarantine"),
+}
+
 
 def check_parameters(configured: Settings) -> dict[str, object]:
     """What checks may refer to."""
-    return {"as_of": configured.as_of, "rules": [rule.id for rule in configured.config.exclusions]}
+    rules = [rule.id for rule in configured.config.exclusions if rule.holds_on(configured.as_of)]
+    return {"as_of": configured.as_of, "rules": rules}
 
 
 def source_health(configured: Settings) -> list[Health]:
@@ -29,10 +41,9 @@ def source_health(configured: Settings) -> list[Health]:
 
 def asset(catalog: Catalog) -> dg.AssetsDefinition:
     """The published tables of a catalogue, as one step."""
-    upstream = ("staged.hubs", "staged.exclusion_effects", "raw.quarantine", "facts.active_users")
-    specs = [table_spec(t.name, group=GROUP, deps=upstream, freshness_policy=FRESHNESS) for t in PUBLISHED]
-    kpis = [kpi_key(kpi) for kpi in catalog.kpis]
-    specs = [spec.replace_attributes(deps=[*spec.deps, *kpis]) for spec in specs]
+    kpis = tuple(".".join(kpi_key(kpi).path) for kpi in catalog.kpis)
+    reads = {**READS, "published.kpi_values": kpis}
+    specs = [table_spec(t.name, group=GROUP, deps=reads[t.name], freshness_policy=FRESHNESS) for t in PUBLISHED]
 
     @dg.multi_asset(specs=specs, name="publish")
     def published(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:

@@ -97,12 +97,14 @@ def restate(con: Connection, through: date, *, everything: bool = False) -> None
         run(con, "truncate facts.active_users")
         last = None
     run(con, "create temp table if not exists restate (member_id integer, from_date date)")
+    # Every member needs the days that aren't there yet, those too that changed only after them.
+    missing = last + timedelta(days=1) if last else scalar(con, "select min(date) from facts.flows")
+    run(con, "update temp.restate set from_date = least(from_date, $missing::date)", {"missing": missing})
     run(
         con,
-        "insert into temp.restate select member_id, "
-        "coalesce($last::date + 1, (select min(date) from facts.flows)) from facts.members "
+        "insert into temp.restate select member_id, $missing::date from facts.members "
         "where member_id not in (select member_id from temp.restate)",
-        {"last": last},
+        {"missing": missing},
     )
     run(
         con,

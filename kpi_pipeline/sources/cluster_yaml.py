@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from kpi_pipeline.contracts import HUB_REGISTRY
+
 FIELDS = ("display_name", "domain", "helm_chart", "hubspot_deal_id", "community", "hub_type", "environment", "kind")
 
 
@@ -23,15 +25,21 @@ def parse(name: str, content: bytes) -> list[dict[str, str | None]]:
         raise ValueError("not YAML") from error
     if not isinstance(document, dict) or not isinstance(document.get("hubs"), list):
         raise ValueError("no list 'hubs'")
-    cluster = str(document.get("name") or PurePosixPath(name).parent.name)
+    cluster = _text(document.get("name")) or PurePosixPath(name).parent.name
+    if not cluster:
+        raise ValueError("a cluster without a name")
     return [_hub(cluster, document.get("provider"), hub) for hub in document["hubs"]]
 
 
 def _hub(cluster: str, provider: Any, hub: Any) -> dict[str, str | None]:
-    if not isinstance(hub, dict) or not hub.get("name"):
+    hub_name = _text(hub.get("name")) if isinstance(hub, dict) else None
+    if hub_name is None:
         raise ValueError("a hub without a name")
     values = {field: _text(hub.get(field)) for field in FIELDS}
-    return {"cluster": cluster, "provider": _text(provider), "hub": str(hub["name"]).strip(), **values}
+    for column in HUB_REGISTRY.columns:
+        if column.values and (values[column.name] or column.values[0]).lower() not in column.values:
+            raise ValueError(f"a {column.name} that is none of {', '.join(column.values)}")
+    return {"cluster": cluster, "provider": _text(provider), "hub": hub_name, **values}
 
 
 def _text(value: Any) -> str | None:

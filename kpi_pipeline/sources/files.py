@@ -4,7 +4,8 @@ from pathlib import Path
 
 from kpi_pipeline.errors import SourceError
 
-TABLE_SUFFIXES = tuple(f"{kind}{gz}" for kind in (".csv", ".json", ".ndjson", ".jsonl") for gz in ("", ".gz")) + (
+TABLE_SUFFIXES = (
+    *(f"{kind}{gz}" for kind in (".csv", ".json", ".ndjson", ".jsonl") for gz in ("", ".gz")),
     ".parquet",
 )
 IGNORED_PREFIXES = (".", "_", "readme")

@@ -16,7 +16,8 @@ SAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class Check:
-    """A check of one table. `wrong_rows` selects what is wrong; parameters: $as_of, and one list $deadlines."""
+    """A check of one table. `wrong_rows` selects what is wrong; it may refer to $as_of, $rules (the ids of
+    the exclusion rules that hold) and $max_age_days."""
 
     name: str
     table: str

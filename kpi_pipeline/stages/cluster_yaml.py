@@ -3,6 +3,7 @@
 A hub's version begins with the fetch that first shows it, and ends with the first that shows it otherwise or not.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 
 import polars as pl
@@ -24,15 +25,15 @@ def load(con: Connection, landing: Landing, since: date | None) -> Loaded:
     Args:
         since: from when on what the first fetch shows is taken to have been so; default: the day of that fetch.
     """
-    manifests = landing.manifests(SOURCE)
+    manifests = [m for m in landing.manifests(SOURCE) if m.kind == "cluster_yaml"]
     files = [(f.name, f.sha256) for m in manifests for f in m.files]
     version = fingerprint(since, table("raw.hub_registry").name, files)
     result = Loaded()
-    if run(con, "select keying from raw.loads where source = $s", {"s": SOURCE}) != [(version,)]:
+    if run(con, "select distinct keying from raw.loads where source = $s", {"s": SOURCE}) != [(version,)]:
         result.files = len(set(files))
         entries = _snapshots(landing, manifests, since, result)
         with transaction(con):
-            _replace(con, entries, result, version)
+            _replace(con, entries, result, version, dict(files))
     result.rows = int(scalar(con, "select count(*) from raw.hub_registry"))
     return result
 
@@ -55,11 +56,11 @@ def _snapshots(landing: Landing, manifests: list[Manifest], since: date | None, 
             elif number == len(manifests) - 1:
                 result.rejected[f"not_cluster_yaml:{file.name}"] += 1
             for place, hub in enumerate(last_good.get(file.name, ("", []))[1], 1):
-                rows.append({"snapshot": number, "at": at, "_file": file.name, "_row": place, **hub})
-        rows.append({"snapshot": number, "at": at})
+                rows.append({"snapshot": number, "seen_at": at, "_file": file.name, "_row": place, **hub})
+        rows.append({"snapshot": number, "seen_at": at})
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
         "snapshot": pl.Int64,
-        "at": pl.Datetime("us"),
+        "seen_at": pl.Datetime("us"),
         "_file": pl.String,
         "_row": pl.Int64,
     }
@@ -75,7 +76,7 @@ def _parse(landing: Landing, file: LandedFile) -> Hubs | None:
         return None
 
 
-def _replace(con: Connection, entries: pl.DataFrame, result: Loaded, version: str) -> None:
+def _replace(con: Connection, entries: pl.DataFrame, result: Loaded, version: str, hashes: Mapping[str, str]) -> None:
     run(con, "truncate raw.hub_registry")
     for name in ("quarantine", "loads"):
         run(con, f"delete from raw.{name} where source = $s", {"s": SOURCE})
@@ -85,5 +86,10 @@ def _replace(con: Connection, entries: pl.DataFrame, result: Loaded, version: st
     for reason in result.rejected:
         code, name = reason.split(":", 1)
         con.execute("insert into raw.quarantine values (?, ?, null, ?, 'raw', null)", [SOURCE, name, code])
-    rows = scalar(con, "select count(*) from raw.hub_registry")
-    con.execute("insert into raw.loads values (?, 'cluster.yaml files', ?, ?, ?)", [SOURCE, version, version, rows])
+    # One row per file, so that raw.load forgets them all, should the registry become a table.
+    rows: dict[str, int] = dict(run(con, "select _file, count(*) from raw.hub_registry group by all"))
+    if hashes:
+        con.executemany(
+            "insert into raw.loads values (?, ?, ?, ?, ?)",
+            [(SOURCE, name, sha256, version, rows.get(name, 0)) for name, sha256 in hashes.items()],
+        )

@@ -14,6 +14,7 @@ from kpi_pipeline.contracts import Column, Record, table
 from kpi_pipeline.errors import UnreadableFileError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import LandedFile, Landing
+from kpi_pipeline.sources.files import TABLE_SUFFIXES
 from kpi_pipeline.stages import dirty
 from kpi_pipeline.stages.reading import Reader, reader, take_rejects, whole_file
 from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, transaction
@@ -21,6 +22,8 @@ from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, transac
 INCOMING = "temp.incoming"
 # A reason on the file as a whole: nothing of the file arrived.
 WHOLE_FILE = None
+# File, row, reason.
+Reject = tuple[str, int | None, str]
 
 
 @dataclass
@@ -47,7 +50,7 @@ def load(con: Connection, landing: Landing, record: Record, secret: SecretStr | 
         secret: for streams that name people.
         connected: whether kpi.toml names the source; one that it doesn't name holds nothing.
     """
-    files = landing.files(record.source, record.delivery) if connected else []
+    files = _files_that_count(landing, record) if connected else []
     keying = _keying(con, record, secret)
     before = dict(run(con, "select file, (sha256, keying) from raw.loads where source = $s", {"s": record.source}))
     wanted = {f.name: (f.sha256, keying) for f in files}
@@ -55,11 +58,23 @@ def load(con: Connection, landing: Landing, record: Record, secret: SecretStr | 
     changed = [f for f in files if before.get(f.name) != wanted[f.name]]
     result = Loaded(files=len(changed), removed=len(gone))
     if changed or gone:
+        # Files are read before the transaction: one that can't be read would abort it, with all the others.
+        rejects = _read_files(con, landing, record, changed, secret)
         with transaction(con):
             _forget(con, record, [f.name for f in changed] + gone)
-            _load_files(con, landing, record, changed, secret, keying, result)
+            _store(con, record, changed, keying, rejects, result)
+        for name in ("incoming", "names"):
+            run(con, f"drop table if exists temp.{name}")
     result.rows = scalar(con, f"select count(*) from {quote('raw.' + record.source)}")
     return result
+
+
+def _files_that_count(landing: Landing, record: Record) -> list[LandedFile]:
+    """A stray file of no format that we read held nothing; once it has left the drop, it is forgotten."""
+    newest = landing.newest(record.source)
+    present = {file.name for file in newest.files} if newest else set()
+    files = landing.files(record.source, record.delivery)
+    return [f for f in files if f.name in present or f.name.lower().endswith(TABLE_SUFFIXES)]
 
 
 def _keying(con: Connection, record: Record, secret: SecretStr | None) -> str:
@@ -88,32 +103,19 @@ def _is_daily(record: Record) -> bool:
     return any(column.name == "date" for column in record.columns)
 
 
-def _load_files(
-    con: Connection,
-    landing: Landing,
-    record: Record,
-    files: Sequence[LandedFile],
-    secret: SecretStr | None,
-    keying: str,
-    result: Loaded,
-) -> None:
+def _read_files(
+    con: Connection, landing: Landing, record: Record, files: Sequence[LandedFile], secret: SecretStr | None
+) -> list[Reject]:
+    """Fills temp.incoming (and temp.names, where people are named); returns what never became a row of it."""
     columns = ", ".join(f"{quote(c.name)} {_raw_type(c)}" for c in record.columns)
     run(con, f"create or replace temp table incoming ({columns}, _file varchar, _row bigint, _reason varchar)")
-    for file in files:
-        _read(con, landing, record, file, result)
+    rejects = [reject for file in files for reject in _read(con, landing, record, file)]
     if record.personal and secret is not None:
         _add_keys(con, secret)
-    _store(con, record, result)
-    rows: dict[str, int] = dict(run(con, f"select _file, count(*) from {INCOMING} where _reason is null group by all"))
-    con.executemany(
-        "insert into raw.loads values (?, ?, ?, ?, ?)",
-        [(record.source, f.name, f.sha256, keying, rows.get(f.name, 0)) for f in files],
-    ) if files else None
-    for name in ("incoming", "names"):
-        run(con, f"drop table if exists temp.{name}")
+    return rejects
 
 
-def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, result: Loaded) -> None:
+def _read(con: Connection, landing: Landing, record: Record, file: LandedFile) -> list[Reject]:
     try:
         source = reader(con, record, file, landing.path(record.source, file))
         with whole_file(file):
@@ -121,13 +123,10 @@ def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, r
         rejects = take_rejects(con, file)
     except UnreadableFileError as error:
         run(con, f"delete from {INCOMING} where _file = $file", {"file": file.name})
-        _quarantine(con, record, file.name, [(WHOLE_FILE, error.reason)])
-        result.rejected[error.reason] += 1
-        return
+        return [(file.name, WHOLE_FILE, error.reason)]
     if rejects:
-        _quarantine(con, record, file.name, rejects)
         _shift_rows(con, file.name, [row for row, _ in rejects])
-        result.rejected.update(reason for _, reason in rejects)
+    return [(file.name, row, reason) for row, reason in rejects]
 
 
 def _limits(file: LandedFile) -> dict[str, object]:
@@ -171,6 +170,10 @@ def _typed(column: Column, raw: str, typed: bool) -> str:
             return f"(try_cast({raw} as timestamptz) at time zone 'UTC')"
         case "BIGINT" if not typed:
             return f"case when regexp_full_match(trim({raw}), '[+-]?[0-9]+') then try_cast(trim({raw}) as bigint) end"
+        case "BIGINT":
+            # A cast rounds: 2.5 sessions are a fault, not 2.
+            whole = f"try_cast({raw} as bigint)"
+            return f"case when try_cast({raw} as decimal(38, 9)) = {whole} then {whole} end"
         case other:
             return f"try_cast({raw} as {other})"
 
@@ -214,7 +217,14 @@ def _add_keys(con: Connection, secret: SecretStr) -> None:
     )
 
 
-def _store(con: Connection, record: Record, result: Loaded) -> None:
+def _store(
+    con: Connection,
+    record: Record,
+    files: Sequence[LandedFile],
+    keying: str,
+    rejects: Sequence[Reject],
+    result: Loaded,
+) -> None:
     target = table("raw." + record.source)
     parts = [c for c in target.columns if c.name not in ("person_key", "_file", "_row")]
     chosen = ", ".join(f"i.{quote(c.name)}" for c in parts)
@@ -234,12 +244,17 @@ def _store(con: Connection, record: Record, result: Loaded) -> None:
     result.rejected.update(
         dict(run(con, f"select _reason, count(*) from {INCOMING} where _reason is not null group by all"))
     )
+    if rejects:
+        con.executemany(
+            "insert into raw.quarantine values (?, ?, ?, ?, 'raw', null)",
+            [(record.source, *reject) for reject in rejects],
+        )
+        result.rejected.update(reason for *_, reason in rejects)
+    rows: dict[str, int] = dict(run(con, f"select _file, count(*) from {INCOMING} where _reason is null group by all"))
+    if files:
+        con.executemany(
+            "insert into raw.loads values (?, ?, ?, ?, ?)",
+            [(record.source, f.name, f.sha256, keying, rows.get(f.name, 0)) for f in files],
+        )
     if _is_daily(record):
         dirty.mark(con, "staged", f"select date from {INCOMING} where _reason is null")
-
-
-def _quarantine(con: Connection, record: Record, file: str, rows: Sequence[tuple[int | None, str]]) -> None:
-    con.executemany(
-        "insert into raw.quarantine values (?, ?, ?, ?, 'raw', null)",
-        [(record.source, file, row, reason) for row, reason in rows],
-    )

@@ -14,7 +14,7 @@ import duckdb
 
 from kpi_pipeline.contracts import Record
 from kpi_pipeline.errors import UnreadableFileError
-from kpi_pipeline.landing import TORN_GZIP, LandedFile, unpacked
+from kpi_pipeline.landing import CHUNK, TORN_GZIP, LandedFile, unpacked
 from kpi_pipeline.sources.files import TABLE_SUFFIXES
 from kpi_pipeline.warehouse import Connection, quote
 
@@ -63,14 +63,16 @@ def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Rea
     with whole_file(file):
         if name.endswith(".parquet"):
             return _parquet(con, record, file, path)
-        if ".csv" in Path(name).suffixes:
+        if file.encoding == "identity":
+            _last_byte(path, gz)
+        if _is_csv(name):
             return _csv(record, file, path, gz)
-        return _json(record, path, gz)
+        return _json(record, file, path, gz)
 
 
 @contextmanager
 def whole_file(file: LandedFile) -> Iterator[None]:
-    """Turns what a broken file raises into UnreadableFileError. Messages of readers are not passed on: they quote rows."""
+    """Turns what a broken file raises into UnreadableFileError. Messages of readers quote rows: none is passed on."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -88,6 +90,19 @@ def whole_file(file: LandedFile) -> Iterator[None]:
         raise _unreadable(
             file, "unreadable", type(error).__name__, "a readable file", "Look at it in the landing zone."
         ) from None
+
+
+def _is_csv(name: str) -> bool:
+    return name.lower().endswith((".csv", ".csv.gz"))
+
+
+def _last_byte(path: Path, gz: bool) -> bytes:
+    """The last byte that is no white space. Reads all, and so checks a gzip's checksum, which DuckDB doesn't."""
+    last = b""
+    with unpacked(path, gz) as content:
+        while chunk := content.read(CHUNK):
+            last = chunk.rstrip()[-1:] or last
+    return last
 
 
 def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
@@ -116,20 +131,27 @@ def _parquet(con: Connection, record: Record, file: LandedFile, path: Path) -> R
     return Reader(relation, {"path": str(path)}, {n: quote(n) for n in names}, "file_row_number + 1", typed=True)
 
 
-def _json(record: Record, path: Path, gz: bool) -> Reader:
+def _json(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
     with unpacked(path, gz) as content:
         array = content.read(HEAD_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     parameters: dict[str, object] = {"path": str(path), "compression": "gzip" if gz else "none"}
+    if array and _last_byte(path, gz) != b"]":
+        # DuckDB takes an array that is cut off between two records for a whole one.
+        raise _unreadable(file, "not_json", "an array that doesn't end", "one array of objects", "Deliver it again.")
     if array:
-        relation = "(select json from read_json_objects($path, format = 'array', compression = $compression))"
+        relation = "read_json_objects($path, format = 'array', compression = $compression)"
     else:
         relation = (
-            "(select line as json from read_csv($path, columns = {'line': 'VARCHAR'}, header = false, "
-            f"auto_detect = false, delim = '{NO_DELIMITER}', quote = '', escape = '', compression = $compression, "
-            "store_rejects = true))"
+            "read_csv($path, columns = {'json': 'VARCHAR'}, header = false, auto_detect = false, "
+            f"delim = '{NO_DELIMITER}', quote = '', escape = '', compression = $compression, store_rejects = true)"
         )
-    # A record that is no JSON would make every look into it fail, so looks go through `document`.
-    relation = f"(select case when json_valid(json) then json::json end as document from {relation})"
+    # A record that is no JSON would make every look into it fail, so looks go through `document`. A blank line has a
+    # place, but is no record.
+    relation = f"(select json, row_number() over () as place from {relation})"
+    relation = (
+        "(select place, case when json_valid(json) then json::json end as document "
+        f"from {relation} where trim(json, ' \t\r') <> '')"
+    )
     known = ", ".join(_literal(column.name) for column in record.columns)
     keys = f"list_filter(json_keys(document), lambda key: key not in ({known}))"
     reasons = [
@@ -142,7 +164,7 @@ def _json(record: Record, path: Path, gz: bool) -> Reader:
         kind = f"coalesce(json_type(document, {_literal('$.' + column.name)}), 'NULL')"
         reasons.append((f"wrong_type:{column.name}", f"{kind} not in ({allowed}, 'NULL')"))
     columns = {c.name: f"(document ->> {_literal('$.' + c.name)})" for c in record.columns}
-    return Reader(relation, parameters, columns, "row_number() over ()", reasons=tuple(reasons))
+    return Reader(relation, parameters, columns, "place", reasons=tuple(reasons))
 
 
 def check_columns(record: Record, file: LandedFile, names: list[str]) -> None:
@@ -178,7 +200,7 @@ def take_rejects(con: Connection, file: LandedFile) -> list[tuple[int, str]]:
     rows = con.execute(f"select line, min(error_type::varchar) from {REJECTS} group by line order by line").fetchall()
     con.execute(f"delete from {REJECTS}")
     con.execute("delete from reject_scans")
-    header = 1 if ".csv" in file.name.lower() else 0
+    header = 1 if _is_csv(file.name) else 0
     unclosed = [line - header for line, kind in rows if kind not in REJECT_REASONS]
     if unclosed:
         raise _unreadable(

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from datetime import date
 from itertools import product
 
+import duckdb
 from pydantic import SecretStr
 
 from kpi_pipeline.contracts import table
+from kpi_pipeline.errors import ConfigError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.identity import person_key
 from kpi_pipeline.settings import Exclusion, HubRegistry
@@ -24,7 +26,11 @@ def stage_hubs(con: Connection, rules: HubRegistry) -> int:
     """Rebuilds staged.hubs from raw.hub_registry and the rules of kpi.toml, and marks the days that it changes.
 
     Entries that overlap an earlier version of their hub go to quarantine. Returns how many hubs there are.
+
+    Raises:
+        ConfigError: a pattern of kpi.toml isn't one for DuckDB.
     """
+    _check_patterns(con, rules)
     types = [(glob, name) for name, globs in rules.hub_types.items() for glob in globs]
     parameters = {
         "staging": list(rules.staging),
@@ -52,6 +58,19 @@ def stage_hubs(con: Connection, rules: HubRegistry) -> int:
     return int(scalar(con, "select count(distinct hub_id) from staged.hubs"))
 
 
+def _check_patterns(con: Connection, rules: HubRegistry) -> None:
+    for rule in rules.community:
+        try:
+            run(con, "select regexp_extract('', $pattern, 1)", {"pattern": rule.pattern})
+        except duckdb.Error as error:
+            raise ConfigError(
+                "kpi.toml: sources.hub_registry.community",
+                got=repr(rule.pattern),
+                expected="a regular expression in RE2's syntax, which has no look-around and no back references",
+                fix="Write the pattern without them.",
+            ) from error
+
+
 def stage_user_days(
     con: Connection, rules: Iterable[Exclusion], secret: SecretStr | None, as_of: date, days: Iterable[date]
 ) -> list[date]:
@@ -62,7 +81,7 @@ def stage_user_days(
         days: days to stage whether they changed or not.
     """
     with transaction(con):
-        _exclusion_targets(con, [r for r in rules if r.until is None or r.until >= as_of], secret)
+        _exclusion_targets(con, [rule for rule in rules if rule.holds_on(as_of)], secret)
         wanted = sorted({*dirty.days(con, dirty.STAGED), *_days_with_data(con, days)})
         run(con, "create or replace temp table days as select unnest($days::date[]) as date", {"days": wanted})
         if wanted:
@@ -125,7 +144,8 @@ def _stage_days(con: Connection) -> None:
         run(con, f"delete from {target} where date in (select date from temp.days)")
     run(
         con,
-        "delete from raw.quarantine where source = $source and stage = 'staged' and date in (select date from temp.days)",
+        "delete from raw.quarantine where source = $source and stage = 'staged' "
+        "and date in (select date from temp.days)",
         {"source": ACTIVITY},
     )
     fill(

@@ -173,13 +173,16 @@ def test_a_reader_that_stays_is_never_refused(small: Organisation, tmp_path: Pat
         assert reader.wait(timeout=30) == 0
 
 
+HOLDER = "import sys, duckdb; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+
+
 def test_a_notebook_on_the_warehouse_is_named(small: Organisation, tmp_path: Path) -> None:
     """Whoever keeps the warehouse itself open is told off by name; nothing is lost."""
     config, data = small(), tmp_path / "data"
     run(config, data)
     before = values(data)
     holder = subprocess.Popen(
-        [KPI[0], "-c", "import sys, duckdb; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()",
+        [KPI[0], "-c", HOLDER,
          str(data / "warehouse" / "warehouse.duckdb")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -226,8 +229,8 @@ def test_another_secret_makes_others_of_everybody(small: Organisation, tmp_path:
         if file.is_file():
             assert not any(secret.encode() in file.read_bytes() for secret in secrets), file
     refused = kpi("run", "--config", config, "--data-dir", data, "--as-of", "2026-03-31")
-    assert refused.returncode == 1
-    assert "KPI_ID_SECRET" in refused.stdout
+    assert refused.returncode == 2
+    assert "KPI_ID_SECRET" in refused.stderr
 
 
 def test_manifests_are_complete(sample_data: Path) -> None:

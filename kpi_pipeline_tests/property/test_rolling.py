@@ -148,6 +148,21 @@ def test_quiet_days_pass_too(history: set[Row], quiet: int) -> None:
         assert active_users(con) == brute_force(history, end)
 
 
+@slow
+@given(histories, st.lists(st.tuples(st.sets(days, min_size=1, max_size=6), days), min_size=1, max_size=5))
+def test_days_after_the_as_of_wait_for_their_turn(history: set[Row], nights: list[tuple[set[date], date]]) -> None:
+    """Data may be ahead of the as-of day (today's, half full); it must neither count early nor be lost later."""
+    with an_engine() as con, never_rebuilding():
+        landed = set[date]()
+        for changed, as_of in nights:
+            landed |= changed
+            update(con, history, changed, as_of)
+            found = {key: counts for key, counts in active_users(con).items() if key[0] <= as_of}
+            assert found == brute_force({row for row in history if row[0] in landed}, as_of)
+        update(con, history, {day for day, _, _ in history})
+        assert active_users(con) == brute_force(history)
+
+
 def test_the_same_day_again_changes_nothing() -> None:
     history = {(LEAP, 0, 1), (LEAP, 2, 2)}
     with an_engine() as con:

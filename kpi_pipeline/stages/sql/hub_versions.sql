@@ -16,8 +16,9 @@ with entry as (
             ),
             cluster || '/' || hub
         ) as shown_name,
+        -- By hub_id: a slash in a cluster's name can make one hub_id of two hubs.
         max(coalesce(valid_to, 'infinity'::timestamp)) over (
-            partition by cluster, hub order by valid_from, valid_to nulls last, _file, _row
+            partition by cluster || '/' || hub order by valid_from, valid_to nulls last, _file, _row
             rows between unbounded preceding and 1 preceding
         ) as earlier_end
     from raw.hub_registry

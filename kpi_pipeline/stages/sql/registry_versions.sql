@@ -1,6 +1,6 @@
 -- Intervals from snapshots: a hub that is the same in consecutive snapshots is one version.
 with snapshot as (
-    select snapshot, min(at) as at, lead(min(at)) over (order by snapshot) as next_at
+    select snapshot, min(seen_at) as seen_at, lead(min(seen_at)) over (order by snapshot) as next_at
     from snapshot_entries
     group by snapshot
 ),
@@ -17,13 +17,15 @@ entry as (
 changed as (
     select
         *,
-        snapshot - row_number() over (partition by cluster, hub, content order by snapshot) as island
+        -- dense_rank: a hub that is listed twice in one snapshot is still one.
+        snapshot - dense_rank() over (partition by cluster, hub, content order by snapshot) as island
     from entry
 )
 
 select
-    min(s.at) as valid_from,
-    arg_max(s.next_at, s.snapshot) as valid_to,
+    min(s.seen_at) as valid_from,
+    -- Not arg_max, which passes over a null: the last snapshot has no next one, and the version is still valid.
+    arg_max_null(s.next_at, s.snapshot) as valid_to,
     c.cluster,
     c.hub,
     any_value(provider) as provider,

@@ -1,0 +1,118 @@
+"""Each check fails on what it is there for: a warehouse that is right, then one thing wrong at a time."""
+
+from collections.abc import Iterator
+from datetime import date
+from uuid import UUID
+
+import duckdb
+import pytest
+
+from kpi_pipeline.contracts import WAREHOUSE
+from kpi_pipeline.errors import PublishRefusedError
+from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
+from kpi_pipeline.warehouse import Connection, create_tables
+
+AS_OF = date(2026, 1, 2)
+PARAMETERS: dict[str, object] = {"as_of": AS_OF, "rules": ["staff"]}
+RIGHT = """
+insert into raw.loads values ('hub_activity', 'a.csv', 'x', 'k', 400);
+insert into raw.hub_activity select date '2026-01-02', 'a', 'one', p, 1, 'a.csv', 1
+    from (values ('00000000-0000-0000-0000-000000000001'::uuid), ('00000000-0000-0000-0000-000000000002')) t (p);
+insert into raw.hub_activity values ('2026-01-01', 'a', 'one', '00000000-0000-0000-0000-000000000001', 1, 'a.csv', 3);
+insert into staged.activity_accounting values ('2026-01-01', 1, 0, 0, 0, 0, 0, 1), ('2026-01-02', 2, 0, 0, 0, 0, 0, 2);
+insert into staged.user_days select date, 'a/one', person_key from raw.hub_activity;
+insert into staged.exclusion_effects values ('2026-01-02', 'staff', 3);
+insert into facts.members values (1, 'organisation', 'organisation'), (2, 'hub', 'a/one');
+insert into facts.cell_members values (1, 1), (1, 2);
+insert into facts.user_days select date, 1, person_key from raw.hub_activity;
+insert into facts.active_users
+    select '2026-01-01', m.grain, m.member, 1, 1, 1, 1, 0, 0 from facts.members m union all
+    select '2026-01-02', m.grain, m.member, 2, 2, 2, 1, 0, 0 from facts.members m;
+insert into kpi.kpi_values
+    select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h', 'r',
+        timestamp '2026-01-03'
+    from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
+"""
+# What is done to the warehouse, and the check that must notice.
+FAULTS = {
+    "insert into facts.active_users select * from facts.active_users limit 1": "key_is_unique",
+    "insert into staged.user_days select * from staged.user_days limit 1": "key_is_unique",
+    "insert into raw.quarantine values ('hub_activity', 'b.csv', null, 'truncated', 'raw', null)": "files_are_readable",
+    "insert into raw.quarantine select 'hub_activity', 'a.csv', i, 'invalid:date', 'raw', null from range(5) t (i)":
+        "few_records_are_rejected",
+    "update staged.activity_accounting set duplicates = 1": "every_record_is_accounted_for",
+    "delete from staged.activity_accounting where date = '2026-01-01'": "every_record_is_accounted_for",
+    "delete from staged.exclusion_effects": "exclusions_match_something",
+    "delete from staged.user_days where date = '2026-01-01'": "staged_days_are_counted",
+    "update facts.active_users set new = 0, \"returning\" = 0 where date = '2026-01-02'": "mau_flow_identity",
+    "update facts.active_users set wau = 3 where date = '2026-01-02'": "windows_are_nested",
+    "update facts.active_users set lapsed = -1, new = new - 1 where date = '2026-01-02'": "windows_are_nested",
+    "update facts.active_users set mau = 1, wau = 1, dau = 1, new = 0 where grain = 'organisation' and date = '2026-01-02'":
+        "grains_are_consistent",
+    "update facts.active_users set wau = 1, dau = 1 where date = '2026-01-02'": "mau_is_what_counting_gives",
+    "delete from facts.active_users where grain = 'hub'": "mau_is_what_counting_gives",
+    "update kpi.kpi_values set value = 5 where kpi_id = 'impact.mau_p10'": "percentiles_are_ordered",
+    "update kpi.kpi_values set status = 'no data'": "no_value_is_no_zero",
+}  # fmt: skip
+
+
+@pytest.fixture
+def con() -> Iterator[Connection]:
+    with duckdb.connect() as connection:
+        create_tables(connection, WAREHOUSE)
+        connection.execute(RIGHT)
+        yield connection
+
+
+def failing(con: Connection) -> set[str]:
+    return {check.name for check in CHECKS if not evaluate(con, check, PARAMETERS).passed}
+
+
+def test_a_right_warehouse_passes(con: Connection) -> None:
+    assert failing(con) == set()
+    refuse_if_wrong(con, PARAMETERS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_noticed(con: Connection, fault: str) -> None:
+    con.execute(fault)
+    assert FAULTS[fault] in failing(con)
+
+
+def test_every_check_is_shown_to_fail() -> None:
+    """no_nulls can't be made to fail: the tables refuse nulls themselves."""
+    assert {check.name for check in CHECKS} - set(FAULTS.values()) == {"no_nulls"}
+
+
+def test_nulls_are_refused_by_the_table_itself(con: Connection) -> None:
+    with pytest.raises(duckdb.ConstraintException):
+        con.execute("insert into staged.user_days values ('2026-01-01', null, ?)", [UUID(int=1)])
+
+
+def test_the_gate_names_check_and_rows(con: Connection) -> None:
+    con.execute("update facts.active_users set wau = 3 where date = '2026-01-02' and grain = 'hub'")
+    with pytest.raises(PublishRefusedError) as caught:
+        refuse_if_wrong(con, PARAMETERS)
+    assert "windows_are_nested" in str(caught.value)
+    assert "a/one" in str(caught.value)
+
+
+def test_a_warning_does_not_close_the_gate(con: Connection) -> None:
+    con.execute("delete from staged.exclusion_effects")
+    refuse_if_wrong(con, PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "max_age", "passes"),
+    [
+        (date(2026, 1, 2), 0, True),
+        (date(2026, 1, 4), 2, True),
+        (date(2026, 1, 5), 2, False),
+        (date(2027, 1, 5), None, True),
+        (date(2025, 12, 31), 2, False),
+    ],
+)
+def test_data_must_be_newer_than_its_deadline(con: Connection, as_of: date, max_age: int | None, passes: bool) -> None:
+    """The newest activity is of 2 January; before the first data there is none, which isn't fresh either."""
+    outcome = evaluate(con, freshness_check("hub_activity"), {"as_of": as_of, "max_age_days": max_age})
+    assert outcome.passed is passes

@@ -1,0 +1,109 @@
+"""The code location: loads with nothing at hand, holds everything that the catalogue and the contracts declare."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from kpi_pipeline import catalog
+from kpi_pipeline.assets.asset_checks import definitions as check_definitions
+from kpi_pipeline.assets.kpi import kpi_key
+from kpi_pipeline.contracts import PUBLISHED
+from kpi_pipeline.definitions import defs
+from kpi_pipeline.stages.checks import CHECKS
+
+LOAD = """
+import builtins, os, pathlib, socket, sys
+def refuse(*a, **k): raise AssertionError("network while loading definitions")
+socket.socket.connect = refuse
+from kpi_pipeline.definitions import defs
+assert defs.resolve_job_def("nightly")
+assert not list(pathlib.Path(".").iterdir()), "definitions wrote a file"
+print("loaded")
+"""
+
+
+def test_definitions_load_without_secret_network_or_file(tmp_path: Path) -> None:
+    """In an empty folder, with an empty environment."""
+    project = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD], cwd=tmp_path, env={"PYTHONPATH": str(project)}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "loaded", done.stderr
+
+
+def test_a_configuration_that_is_wrong_does_not_keep_definitions_from_loading(tmp_path: Path) -> None:
+    (tmp_path / "kpi.toml").write_text("[organisation\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from kpi_pipeline.definitions import nightly; print(nightly.execution_timezone)"],
+        env={"KPI_CONFIG": str(tmp_path / "kpi.toml")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "UTC", done.stderr
+
+
+def test_the_schedule_runs_in_the_organisations_zone(tmp_path: Path) -> None:
+    (tmp_path / "kpi.toml").write_text('[organisation]\nname = "X"\ntimezone = "America/New_York"\n')
+    done = subprocess.run(
+        [sys.executable, "-c", "from kpi_pipeline.definitions import nightly as n; print(n.execution_timezone, n.cron_schedule)"],
+        env={"KPI_CONFIG": str(tmp_path / "kpi.toml")},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "America/New_York 30 2 * * *", done.stderr
+
+
+def test_workspace_loads_the_definitions() -> None:
+    text = (Path(__file__).resolve().parents[2] / "workspace.yaml").read_text()
+    assert "module_name: kpi_pipeline.definitions" in text
+
+
+def test_every_kpi_and_every_published_table_is_an_asset() -> None:
+    keys = defs.resolve_asset_graph().get_all_asset_keys()
+    assert {kpi_key(kpi) for kpi in catalog.load().kpis} <= keys
+    assert {dg.AssetKey(table.name.split(".")) for table in PUBLISHED} <= keys
+
+
+def test_every_asset_is_described_grouped_and_of_a_kind() -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.group_name != "default", key
+        assert node.kinds, key
+
+
+def test_every_kpi_has_its_owner_definition_and_freshness_policy() -> None:
+    graph = defs.resolve_asset_graph()
+    for kpi in catalog.load().kpis:
+        node = graph.get(kpi_key(kpi))
+        assert kpi.measure.definition in (node.description or "")
+        assert node.owners, kpi.id
+        assert node.freshness_policy is not None, kpi.id
+        assert {"unit", "target", "owner", "formula", "definition_hash"} <= set(node.metadata)
+
+
+def test_every_source_has_a_freshness_policy() -> None:
+    graph = defs.resolve_asset_graph()
+    for source in ("hub_registry", "hub_activity"):
+        for schema in ("landing", "raw"):
+            assert graph.get(dg.AssetKey([schema, source])).freshness_policy is not None
+
+
+def test_data_by_day_is_partitioned_and_backfilled_in_a_single_run() -> None:
+    graph = defs.resolve_asset_graph()
+    for name in ("staged/user_days", "staged/activity_accounting", "facts/user_days", "facts/active_users"):
+        node = graph.get(dg.AssetKey(name.split("/")))
+        assert isinstance(node.partitions_def, dg.DailyPartitionsDefinition), name
+        assert node.backfill_policy == dg.BackfillPolicy.single_run(), name
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=[f"{c.table}-{c.name}" for c in CHECKS])
+def test_every_check_is_an_asset_check_and_errors_block(check: object) -> None:
+    specs = [spec for definition in check_definitions(catalog.load()) for spec in definition.check_specs]
+    matching = [spec for spec in specs if spec.name == check.name and spec.description == check.description]  # type: ignore[attr-defined]
+    assert matching
+    assert all(spec.blocking == (check.severity == "ERROR") for spec in matching)  # type: ignore[attr-defined]

@@ -1,0 +1,198 @@
+"""What the UI shows of assets: groups, definitions, owners, columns, values, checks and freshness."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from kpi_pipeline import catalog
+from kpi_pipeline.catalog import Kpi
+from kpi_pipeline.contracts import TABLES, WAREHOUSE
+from kpi_pipeline.stages.checks import CHECKS
+from kpi_pipeline_tests.end_to_end.commands import values, wait_until
+from kpi_pipeline_tests.webserver.conftest import LAST_DAY
+from kpi_pipeline_tests.webserver.live import PATIENCE, Live
+
+KPIS = catalog.load().kpis
+SOURCES = ("hub_registry", "hub_activity")
+ENTRIES = """
+  __typename label
+  ... on TextMetadataEntry { text }
+  ... on MarkdownMetadataEntry { mdStr }
+  ... on IntMetadataEntry { intValue }
+  ... on TableSchemaMetadataEntry { schema { columns { name type description } } }
+"""
+NODES = f"""{{
+  assetNodes {{
+    assetKey {{ path }} groupName description kinds
+    owners {{ ... on TeamAssetOwner {{ team }} }}
+    metadataEntries {{ {ENTRIES} }}
+    internalFreshnessPolicy {{ __typename }}
+    freshnessStatusInfo {{ freshnessStatus }}
+    assetMaterializations(limit: 1) {{ runId metadataEntries {{ {ENTRIES} }} }}
+    assetChecksOrError {{
+      ... on AssetChecks {{
+        checks {{
+          name blocking
+          executionForLatestMaterialization {{ status evaluation {{ success severity }} }}
+        }}
+      }}
+    }}
+  }}
+}}"""
+VALUE_OF = {
+    "TextMetadataEntry": "text",
+    "MarkdownMetadataEntry": "mdStr",
+    "IntMetadataEntry": "intValue",
+    "TableSchemaMetadataEntry": "schema",
+}
+
+
+@pytest.fixture(scope="module")
+def nodes(live: Live) -> dict[str, Any]:
+    return {"/".join(node["assetKey"]["path"]): node for node in live.ask(NODES)["assetNodes"]}
+
+
+def metadata(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    return {entry["label"]: entry.get(VALUE_OF.get(entry["__typename"], "")) for entry in entries}
+
+
+def latest(node: dict[str, Any]) -> dict[str, Any]:
+    return metadata(node["assetMaterializations"][0]["metadataEntries"])
+
+
+def key_of(kpi: Kpi) -> str:
+    return f"kpi/{kpi.group}/{kpi.name}"
+
+
+def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
+    groups: dict[str, set[str]] = {}
+    for name, node in nodes.items():
+        groups.setdefault(node["groupName"], set()).add(name)
+    assert groups == {
+        "hubs": {
+            "landing/hub_registry",
+            "landing/hub_activity",
+            "raw/hub_registry",
+            "raw/hub_activity",
+            "raw/quarantine",
+            "staged/hubs",
+            "staged/user_days",
+            "staged/binder_sessions",
+            "staged/activity_accounting",
+            "staged/exclusion_effects",
+            "facts/user_days",
+            "facts/active_users",
+        },
+        "impact": {
+            "kpi/impact/communities_served",
+            "kpi/impact/monthly_active_users",
+            "kpi/impact/mau_p10",
+            "kpi/impact/mau_p50",
+            "kpi/impact/mau_p90",
+        },
+        "running_infrastructure": {"kpi/running_infrastructure/running_hubs_and_clusters"},
+        "published": {
+            "published/active_users",
+            "published/communities",
+            "published/data_health",
+            "published/exclusions",
+            "published/hubs",
+            "published/kpi_definitions",
+            "published/kpi_values",
+            "published/scorecard",
+        },
+    }
+
+
+@pytest.mark.parametrize("kpi", KPIS, ids=lambda kpi: kpi.name)
+def test_a_kpi_says_what_it_means_whose_it_is_and_how_it_stands(nodes: dict[str, Any], kpi: Kpi) -> None:
+    node = nodes[key_of(kpi)]
+    assert kpi.measure.definition in node["description"]
+    assert kpi.measure.caveats in node["description"]
+    assert kpi.as_written in node["description"]
+    assert node["owners"] == [{"team": kpi.owner.lower().replace(" ", "_")}]
+    assert set(node["kinds"]) == {"duckdb", "kpi"}
+
+    defined = metadata(node["metadataEntries"])
+    assert defined["unit"] == kpi.measure.unit
+    assert defined["owner"] == kpi.owner
+    assert defined["target"] == f"none: {kpi.no_target}"
+
+    now = latest(node)
+    assert now["latest_value"].split()[0].replace(",", "").replace(".", "").isdigit()
+    assert now["latest_period_end"] == LAST_DAY
+    assert now["dagster/row_count"] > 0
+    assert now["plot"].startswith(f"![{kpi.title}](data:image/png;base64,")
+
+
+def test_the_newest_mau_is_the_truth(nodes: dict[str, Any], truth: dict[tuple[str, str, str], Any]) -> None:
+    expected = int(truth[LAST_DAY, "organisation", "organisation"]["mau"])
+    assert latest(nodes["kpi/impact/monthly_active_users"])["latest_value"] == f"{expected:,} people"
+
+
+@pytest.mark.parametrize("name", [t.name for t in TABLES.values() if t.name != "kpi.kpi_values"])
+def test_a_table_shows_its_columns_and_rows(nodes: dict[str, Any], name: str) -> None:
+    node = nodes.get(name.replace(".", "/"))
+    if node is None:
+        # The pipeline's own bookkeeping, which is no asset.
+        assert name in {t.name for t in WAREHOUSE}
+        return
+    columns = metadata(node["metadataEntries"])["dagster/column_schema"]["columns"]
+    assert [(c["name"], c["type"], c["description"]) for c in columns] == [
+        (c.name, c.type, c.comment) for c in TABLES[name].columns
+    ]
+    assert latest(node)["dagster/row_count"] >= 0
+
+
+def test_row_counts_are_those_of_the_published_tables(nodes: dict[str, Any], live: Live) -> None:
+    counted = {name: latest(node)["dagster/row_count"] for name, node in nodes.items() if name.startswith("published/")}
+    assert counted == {f"published/{name}": len(rows) for name, rows in values(live.data_dir).items()}
+
+
+def test_every_check_is_there_and_blocks_where_it_must(nodes: dict[str, Any]) -> None:
+    shown = sorted((check["name"], check["blocking"]) for node in nodes.values() for check in checks_of(node))
+    declared = [(check.name, check.severity == "ERROR") for check in CHECKS]
+    assert shown == sorted([*declared, *(("data_is_newer_than_its_deadline", False) for _ in SOURCES)])
+
+
+def test_every_check_passed(nodes: dict[str, Any]) -> None:
+    for name, node in nodes.items():
+        for check in checks_of(node):
+            execution = check["executionForLatestMaterialization"]
+            assert execution, (name, check)
+            assert execution["status"] == "SUCCEEDED", (name, check)
+            assert execution["evaluation"]["success"], (name, check)
+
+
+def checks_of(node: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = node["assetChecksOrError"].get("checks", [])
+    return found
+
+
+def test_sources_kpis_and_published_tables_have_a_deadline(nodes: dict[str, Any], live: Live) -> None:
+    with_policy = {name for name, node in nodes.items() if node["internalFreshnessPolicy"]}
+    assert with_policy == {
+        *(f"{stage}/{source}" for stage in ("landing", "raw") for source in SOURCES),
+        *map(key_of, KPIS),
+        *(name for name in nodes if name.startswith("published/")),
+    }
+
+    def states() -> set[str]:
+        found = {
+            "/".join(node["assetKey"]["path"]): node["freshnessStatusInfo"] for node in live.ask(NODES)["assetNodes"]
+        }
+        return {found[name]["freshnessStatus"] for name in with_policy}
+
+    # The daemon works them out after it has started.
+    wait_until(lambda: "UNKNOWN" not in states(), PATIENCE)
+    assert states() == {"HEALTHY"}
+
+
+def test_days_that_hold_data_are_shown_as_made(live: Live, truth: dict[tuple[str, str, str], Any]) -> None:
+    question = (
+        "query ($keys: [AssetKeyInput!]!) { assetNodes(assetKeys: $keys) { partitionStats { numMaterialized } } }"
+    )
+    found = live.ask(question, keys=[{"path": ["facts", "active_users"]}, {"path": ["staged", "user_days"]}])
+    days = {date.fromisoformat(day) for day, grain, _ in truth if grain == "organisation"}
+    assert [node["partitionStats"]["numMaterialized"] for node in found["assetNodes"]] == [len(days)] * 2
