@@ -24,7 +24,7 @@ check: .venv/.dev
 
 pytest: .venv/.dev
 	@scripts/install-system-packages
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 bench: .venv/.dev ## Measure the engine and the nightly run; writes benchmarks/results/
 	$(BIN)/python -m benchmarks

@@ -8,27 +8,19 @@ from kpi_pipeline import catalog as catalog_module
 from kpi_pipeline import settings
 from kpi_pipeline.assets import asset_checks, hubs, kpi, published
 from kpi_pipeline.assets.common import Pipeline
-from kpi_pipeline.errors import KpiError
 
 NIGHTLY = "nightly"
 PROGRESS_LOGGER = "progress"
 catalog = catalog_module.load()
+organisation = settings.organisation_at_hand()
 nightly_job = dg.define_asset_job(
     NIGHTLY, selection=dg.AssetSelection.all(), description="Everything, from landing to published."
 )
 
 
-def _zone() -> str:
-    """The organisation's zone where a configuration is at hand; definitions load without one as well."""
-    try:
-        return settings.load().config.organisation.timezone
-    except KpiError:
-        return "UTC"
-
-
 @dg.schedule(
     cron_schedule="30 2 * * *",
-    execution_timezone=_zone(),
+    execution_timezone=organisation.timezone if organisation else "UTC",
     job=nightly_job,
     description="Every night at 02:30 in the organisation's zone: everything, for the last closed day.",
 )

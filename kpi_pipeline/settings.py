@@ -24,6 +24,8 @@ DEFAULT_DATA_DIR = Path("data")
 # Public on purpose: the sample's people are invented, so its keys protect nobody.
 DEMO_SECRET = "demo-organisation-whose-people-are-invented"  # noqa: S105
 MIN_SECRET_LENGTH = 16
+# JupyterHub was first released in March 2015: no hub has activity before that year.
+FIRST_DAY = date(2015, 1, 1)
 
 
 class Strict(BaseModel):
@@ -57,6 +59,7 @@ class Organisation(Strict):
     id_secret_env: str = "KPI_ID_SECRET"  # noqa: S105
     demo: bool = False
     as_of: date | None = None
+    first_day: date = FIRST_DAY
 
     @model_validator(mode="after")
     def _fixed_day_is_for_demos(self) -> Self:
@@ -259,6 +262,14 @@ def load(config: Path | None = None, data_dir: Path | None = None, as_of: date |
         as_of=day,
         config=parsed,
     )
+
+
+def organisation_at_hand() -> Organisation | None:
+    """The organisation, where a right configuration is at hand; definitions load without one as well."""
+    try:
+        return load().config.organisation
+    except ConfigError:
+        return None
 
 
 def read_config(path: Path) -> Config:

@@ -12,7 +12,8 @@ from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.stages.checks import CHECKS, Check, Outcome, evaluate, freshness_check
 
-# kpi.kpi_values is one table behind many assets; its checks show on the asset that they speak of.
+# kpi.kpi_values is one table behind many assets; its checks show on the asset that they speak of. facts.user_days is
+# state of the rolling engine; its checks show on what is counted from it.
 SHOWN_ON = {
     "percentiles_are_ordered": "impact.mau_p50",
     "key_is_unique": "impact.monthly_active_users",
@@ -22,7 +23,9 @@ SHOWN_ON = {
 
 
 def _asset_of(check: Check, catalog: Catalog) -> dg.AssetKey:
-    return kpi_key(catalog.kpi(SHOWN_ON[check.name])) if check.table == "kpi.kpi_values" else key(check.table)
+    if check.table == "kpi.kpi_values":
+        return kpi_key(catalog.kpi(SHOWN_ON[check.name]))
+    return key("facts.active_users" if check.table == "facts.user_days" else check.table)
 
 
 def _result(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetCheckResult:

@@ -14,8 +14,9 @@ from kpi_pipeline.settings import Settings
 from kpi_pipeline.stages.kpi import Run
 from kpi_pipeline.warehouse import Connection, Warehouse, quote, scalar
 
-# JupyterHub was first released in March 2015: no hub has activity before that year.
-DAILY = dg.DailyPartitionsDefinition(start_date="2015-01-01", timezone="UTC")
+_ORGANISATION = settings.organisation_at_hand()
+_FIRST_DAY = _ORGANISATION.first_day if _ORGANISATION else settings.FIRST_DAY
+DAILY = dg.DailyPartitionsDefinition(start_date=_FIRST_DAY.isoformat(), timezone="UTC")
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 # A nightly run that fails twice in a row shows; one that is late by some hours warns.
 FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
@@ -89,13 +90,11 @@ def chosen_days(context: dg.AssetExecutionContext, as_of: date) -> list[date]:
     return [day for text in context.partition_keys if (day := date.fromisoformat(text)) <= as_of]
 
 
-def report_other_days(context: dg.AssetExecutionContext, keys: list[dg.AssetKey], days: list[date]) -> None:
+def report_other_days(context: dg.AssetExecutionContext, asset_key: dg.AssetKey, days: list[date]) -> None:
     """Tells Dagster of partitions that were brought up to date besides those asked for: late data, first load."""
     asked = set(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else set()
     known = set(DAILY.get_partition_keys())
     for day in days:
         if (partition := day.isoformat()) not in asked and partition in known:
-            for asset_key in keys:
-                context.log_event(
-                    dg.AssetMaterialization(asset_key, partition=partition, metadata={"reason": "changed upstream"})
-                )
+            metadata = {"reason": "changed upstream"}
+            context.log_event(dg.AssetMaterialization(asset_key, partition=partition, metadata=metadata))

@@ -1,6 +1,5 @@
 """The hub domain, from landing to facts: registry, activity, user-days and the rolling engine."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,59 +119,73 @@ def load_hub_activity(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
     )
 
 
-STAGED_BY_DAY = [table_spec(name, group=HUBS, deps=("raw.hub_activity", "staged.hubs")) for name in staged.DAILY_TABLES]
-
-
-@dg.multi_asset(specs=STAGED_BY_DAY, partitions_def=DAILY, backfill_policy=SINGLE_RUN, name="stage_user_days")
-def stage_user_days(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
+@dg.multi_asset(
+    specs=[table_spec("staged.user_days", group=HUBS, deps=("raw.hub_activity", "staged.hubs"))],
+    partitions_def=DAILY,
+    backfill_policy=SINGLE_RUN,
+    name="stage_user_days",
+)
+def stage_user_days(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[Any]:
     configured = pipeline.settings()
     secret = configured.id_secret if configured.config.sources.hub_activity else None
     with pipeline.warehouse() as con:
         days = staged.stage_user_days(
             con, configured.config.exclusions, secret, configured.as_of, chosen_days(context, configured.as_of)
         )
-        counts = {name: row_count(con, name) for name in staged.DAILY_TABLES}
-    report_other_days(context, [key("staged.user_days")], days)
-    for name, count in counts.items():
-        yield dg.MaterializeResult(asset_key=key(name), metadata={"days_staged": len(days), **count})
+        count = row_count(con, "staged.user_days")
+    report_other_days(context, key("staged.user_days"), days)
+    return dg.MaterializeResult(metadata={"days_staged": len(days), **count})
 
 
 @dg.multi_asset(
-    specs=[table_spec("raw.quarantine", group=HUBS, deps=("raw.hub_registry", "raw.hub_activity", "staged.user_days"))],
-    name="count_quarantine",
+    specs=[
+        table_spec("raw.quarantine", group=HUBS, deps=("raw.hub_registry", "raw.hub_activity", "staged.user_days")),
+        table_spec("staged.activity_accounting", group=HUBS, deps=("staged.user_days",)),
+        table_spec("staged.exclusion_effects", group=HUBS, deps=("staged.user_days",)),
+        table_spec("staged.binder_sessions", group=HUBS, deps=("staged.user_days",)),
+    ],
+    name="account_for_records",
 )
-def count_quarantine(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
-    statement = "select source, reason, count(*) from raw.quarantine group by all order by all"
+def account_for_records(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
+    """What became of every record. Loading and staging write these tables as they go; this step shows them."""
     with pipeline.warehouse() as con:
-        reasons = run(con, statement)
-    by_reason = Counter({f"{source}: {reason}": rows for source, reason, rows in reasons})
-    return dg.MaterializeResult(metadata={"dagster/row_count": by_reason.total(), "by_reason": dict(by_reason)})
+        for name, statement in ACCOUNTS.items():
+            totals = {str(what): int(number) for what, number in run(con, statement)}
+            metadata = {"totals": totals, **row_count(con, name)}
+            yield dg.MaterializeResult(asset_key=key(name), metadata=metadata)
 
 
-FACTS = {"facts.user_days": ("staged.user_days", "staged.hubs"), "facts.active_users": ("facts.user_days",)}
+ACCOUNTS = {
+    "raw.quarantine": "select source || ': ' || reason, count(*) from raw.quarantine group by all order by all",
+    "staged.activity_accounting": "unpivot (select sum(columns(* exclude date)) from staged.activity_accounting) "
+    "on columns(*)",
+    "staged.exclusion_effects": "select rule_id, sum(user_days) from staged.exclusion_effects group by 1 order by 1",
+    "staged.binder_sessions": "select hub_id, sum(sessions) from staged.binder_sessions group by all order by all",
+}
 
 
 @dg.multi_asset(
-    specs=[table_spec(name, group=HUBS, deps=reads) for name, reads in FACTS.items()],
+    specs=[table_spec("facts.active_users", group=HUBS, deps=("staged.user_days", "staged.hubs"))],
     partitions_def=DAILY,
     backfill_policy=SINGLE_RUN,
     name="count_active_users",
 )
-def count_active_users(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
+def count_active_users(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[Any]:
     configured = pipeline.settings()
     with pipeline.warehouse() as con:
         change, days = facts.count_active_users(con, configured.as_of, chosen_days(context, configured.as_of))
-        counts = {name: row_count(con, name) for name in FACTS}
-    report_other_days(context, [key("facts.active_users")], days)
-    changed = {
-        "user_days_added": change.added,
-        "user_days_removed": change.removed,
-        "people_looked_at": change.people,
-        "counted_anew": change.rebuilt,
-        "days_looked_at": len(days),
-    }
-    for name, count in counts.items():
-        yield dg.MaterializeResult(asset_key=key(name), metadata={**changed, **count})
+        count = row_count(con, "facts.active_users")
+    report_other_days(context, key("facts.active_users"), days)
+    return dg.MaterializeResult(
+        metadata={
+            "user_days_added": change.added,
+            "user_days_removed": change.removed,
+            "people_looked_at": change.people,
+            "counted_anew": change.rebuilt,
+            "days_looked_at": len(days),
+            **count,
+        }
+    )
 
 
 ASSETS = [
@@ -182,6 +195,6 @@ ASSETS = [
     stage_hubs,
     load_hub_activity,
     stage_user_days,
-    count_quarantine,
+    account_for_records,
     count_active_users,
 ]

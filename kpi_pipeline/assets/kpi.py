@@ -25,7 +25,7 @@ def _team(owner: str) -> str:
 
 def _spec(kpi: Kpi) -> dg.AssetSpec:
     m = kpi.measure
-    target = f"{kpi.target.comparator} {kpi.target.value} {kpi.target.unit}" if kpi.target else f"none: {kpi.no_target}"
+    target = f"{kpi.target.comparator} {kpi.target.value} {kpi.target.unit}" if kpi.target else f"none. {kpi.no_target}"
     return dg.AssetSpec(
         kpi_key(kpi),
         deps=[key(name) for name in m.reads],

@@ -16,6 +16,7 @@ reporting_currency = "USD"        # what amounts in other currencies are convert
 id_secret_env = "KPI_ID_SECRET"   # the variable that holds the secret under which usernames are hashed
 demo = true                       # invented people: the secret may be missing. Never set this for real ones.
 as_of = {as_of}                # the last day to report on; leave it out to mean yesterday
+first_day = {first_day}            # where the partitions of days begin in the Dagster UI
 
 # Which hubs there are, since when, what they are called and whom they are run for: files with the columns
 # valid_from, valid_to, cluster, provider, hub, display_name, domain, helm_chart, hubspot_deal_id and,
@@ -65,7 +66,7 @@ Change the generator, not these files: a test compares them with a fresh write.
 
 
 def config(world: World) -> str:
-    blocks = [_CONFIG.format(as_of=world.period.last)]
+    blocks = [_CONFIG.format(as_of=world.period.last, first_day=world.period.first)]
     return "\n".join([*blocks, *(_exclusion(rule) for rule in world.exclusions)])
 
 

@@ -8,7 +8,8 @@ TABLE_SUFFIXES = (
     *(f"{kind}{gz}" for kind in (".csv", ".json", ".ndjson", ".jsonl") for gz in ("", ".gz")),
     ".parquet",
 )
-IGNORED_PREFIXES = (".", "_", "readme")
+# What people and tools leave beside data.
+NOT_DATA = ("readme", "readme.md", "readme.txt", "_success")
 
 
 def list_files(source: str, path: Path) -> list[tuple[str, Path]]:
@@ -56,4 +57,5 @@ def list_cluster_yaml(path: Path) -> list[tuple[str, Path]]:
 
 
 def _counts(path: Path, root: Path) -> bool:
-    return not any(part.lower().startswith(IGNORED_PREFIXES) for part in path.relative_to(root).parts)
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return not hidden and path.name.lower() not in NOT_DATA

@@ -39,10 +39,15 @@ class Outcome:
         return self.wrong == 0
 
 
+def _named(table: Table, name: str) -> str:
+    """State tables show their checks beside those of another table, so theirs say whose they are."""
+    return f"{table.short_name}_{name}" if table.name == "facts.user_days" else name
+
+
 def _key_check(table: Table) -> Check:
     key = ", ".join(quote(name) for name in table.key)
     return Check(
-        "key_is_unique",
+        _named(table, "key_is_unique"),
         table.name,
         "ERROR",
         f"One row per {', '.join(table.key)}.",
@@ -55,7 +60,7 @@ def _null_check(table: Table) -> Check:
     condition = " or ".join(f"{quote(c.name)} is null" for c in needed)
     shown = ", ".join(quote(name) for name in table.key or [c.name for c in needed][:3])
     return Check(
-        "no_nulls",
+        _named(table, "no_nulls"),
         table.name,
         "ERROR",
         "No null where the contract allows none.",

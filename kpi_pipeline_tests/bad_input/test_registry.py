@@ -37,6 +37,22 @@ def test_version_within_another_is_quarantined(org: Organisation) -> None:
     assert org.user_days() == FOUR_DAYS
 
 
+def test_a_version_that_overlaps_takes_none_with_it(org: Organisation) -> None:
+    """January to March, February to December (wrong), June on: only the second is out, the third overlaps nothing good."""
+    run_with(
+        org,
+        entry("2025-01-01", "2025-03-01", name="First"),
+        entry("2025-02-01", "2025-12-01", name="Wrong"),
+        entry("2025-06-01", name="Third"),
+    )
+    assert org.quarantine() == [("hubs.csv", 3, "overlaps_another_version")]
+    assert org.hubs()[:2] == [
+        ("reef/coral", "2025-01-01", "2025-03-01", "First"),
+        ("reef/coral", "2025-06-01", "9999-12-31", "Third"),
+    ]
+    assert org.user_days() == FOUR_DAYS
+
+
 def test_exact_duplicates_in_two_files(org: Organisation) -> None:
     org.drop("hub_registry", "hubs.csv", REGISTRY)
     org.drop("hub_registry", "also/hubs.csv", REGISTRY)

@@ -19,7 +19,8 @@ insert into raw.loads values ('hub_activity', 'a.csv', 'x', 'k', 400);
 insert into raw.hub_activity select date '2026-01-02', 'a', 'one', p, 1, 'a.csv', 1
     from (values ('00000000-0000-0000-0000-000000000001'::uuid), ('00000000-0000-0000-0000-000000000002')) t (p);
 insert into raw.hub_activity values ('2026-01-01', 'a', 'one', '00000000-0000-0000-0000-000000000001', 1, 'a.csv', 3);
-insert into staged.activity_accounting values ('2026-01-01', 1, 0, 0, 0, 0, 0, 1), ('2026-01-02', 2, 0, 0, 0, 0, 0, 2);
+insert into staged.activity_accounting
+    values ('2026-01-01', 1, 0, 0, 0, 0, 0, 1), ('2026-01-02', 2, 0, 0, 0, 0, 0, 2);
 insert into staged.user_days select date, 'a/one', person_key from raw.hub_activity;
 insert into staged.exclusion_effects values ('2026-01-02', 'staff', 3);
 insert into facts.members values (1, 'organisation', 'organisation'), (2, 'hub', 'a/one');
@@ -29,14 +30,15 @@ insert into facts.active_users
     select '2026-01-01', m.grain, m.member, 1, 1, 1, 1, 0, 0 from facts.members m union all
     select '2026-01-02', m.grain, m.member, 2, 2, 2, 1, 0, 0 from facts.members m;
 insert into kpi.kpi_values
-    select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h', 'r',
-        timestamp '2026-01-03'
+    select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
+        'r', timestamp '2026-01-03'
     from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
 """
 # What is done to the warehouse, and the check that must notice.
 FAULTS = {
     "insert into facts.active_users select * from facts.active_users limit 1": "key_is_unique",
     "insert into staged.user_days select * from staged.user_days limit 1": "key_is_unique",
+    "insert into facts.user_days select * from facts.user_days limit 1": "user_days_key_is_unique",
     "insert into raw.quarantine values ('hub_activity', 'b.csv', null, 'truncated', 'raw', null)": "files_are_readable",
     "insert into raw.quarantine select 'hub_activity', 'a.csv', i, 'invalid:date', 'raw', null from range(5) t (i)":
         "few_records_are_rejected",
@@ -47,7 +49,7 @@ FAULTS = {
     "update facts.active_users set new = 0, \"returning\" = 0 where date = '2026-01-02'": "mau_flow_identity",
     "update facts.active_users set wau = 3 where date = '2026-01-02'": "windows_are_nested",
     "update facts.active_users set lapsed = -1, new = new - 1 where date = '2026-01-02'": "windows_are_nested",
-    "update facts.active_users set mau = 1, wau = 1, dau = 1, new = 0 where grain = 'organisation' and date = '2026-01-02'":
+    "update facts.active_users set mau = 1, wau = 1, dau = 1, new = 0 where grain < 'p' and date = '2026-01-02'":
         "grains_are_consistent",
     "update facts.active_users set wau = 1, dau = 1 where date = '2026-01-02'": "mau_is_what_counting_gives",
     "delete from facts.active_users where grain = 'hub'": "mau_is_what_counting_gives",
@@ -81,7 +83,7 @@ def test_a_fault_is_noticed(con: Connection, fault: str) -> None:
 
 def test_every_check_is_shown_to_fail() -> None:
     """no_nulls can't be made to fail: the tables refuse nulls themselves."""
-    assert {check.name for check in CHECKS} - set(FAULTS.values()) == {"no_nulls"}
+    assert {check.name for check in CHECKS} - set(FAULTS.values()) == {"no_nulls", "user_days_no_nulls"}
 
 
 def test_nulls_are_refused_by_the_table_itself(con: Connection) -> None:

@@ -91,7 +91,7 @@ def test_a_kpi_on_an_existing_measure_is_one_entry(copy: Path) -> None:
         ("no_target = ", "no_targt = ", "kpi impact.communities_served: no_targt"),
         ('theme = "impact"', 'theme = "impact"\ncolour = "red"', "colour"),
         (
-            'no_target = "The organisation\'s document sets none: the number follows its strategy."',
+            'no_target = "The document sets none: what is enough follows from the organisation\'s strategy."',
             'target = {comparator = ">=", value = 3, unit = "percent", valid_from = 2026-01-01}',
             "kpi impact.communities_served: entry",
         ),

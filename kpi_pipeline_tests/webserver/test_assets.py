@@ -81,7 +81,6 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "staged/binder_sessions",
             "staged/activity_accounting",
             "staged/exclusion_effects",
-            "facts/user_days",
             "facts/active_users",
         },
         "impact": {

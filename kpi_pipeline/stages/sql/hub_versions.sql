@@ -1,5 +1,5 @@
--- Registry entries with what the rules fill in, and whether they overlap an earlier version of the same hub.
-with entry as (
+-- Registry entries with what the rules fill in, and whether they overlap an earlier version of the same hub that counts.
+with recursive entry as (
     select
         *,
         cluster || '/' || hub as hub_id,
@@ -17,11 +17,28 @@ with entry as (
             cluster || '/' || hub
         ) as shown_name,
         -- By hub_id: a slash in a cluster's name can make one hub_id of two hubs.
-        max(coalesce(valid_to, 'infinity'::timestamp)) over (
+        row_number() over (
             partition by cluster || '/' || hub order by valid_from, valid_to nulls last, _file, _row
-            rows between unbounded preceding and 1 preceding
-        ) as earlier_end
+        ) as place
     from raw.hub_registry
+),
+
+-- Version by version: one that overlaps doesn't count, so it can't make others overlap.
+walk as (
+    select hub_id, 0::bigint as place, '-infinity'::timestamp as kept_until, false as is_overlapping
+    from entry
+    where place = 1
+    union all
+    select
+        e.hub_id,
+        e.place,
+        case
+            when e.valid_from < w.kept_until then w.kept_until
+            else greatest(w.kept_until, coalesce(e.valid_to, 'infinity'::timestamp))
+        end as kept_until,
+        e.valid_from < w.kept_until as is_overlapping
+    from walk as w
+    inner join entry as e on w.hub_id = e.hub_id and w.place + 1 = e.place
 ),
 
 ruled as (
@@ -53,7 +70,7 @@ ruled as (
 )
 
 select
-    hub_id,
+    r.hub_id,
     valid_from,
     coalesce(valid_to, 'infinity'::timestamp) as valid_to,
     cluster,
@@ -74,5 +91,6 @@ select
     coalesce(identity_issuer, cluster) as identity_issuer,
     _file,
     _row,
-    coalesce(earlier_end > valid_from, false) as is_overlapping
-from ruled
+    w.is_overlapping
+from ruled as r
+inner join walk as w on r.hub_id = w.hub_id and r.place = w.place
