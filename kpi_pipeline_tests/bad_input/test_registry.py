@@ -38,7 +38,7 @@ def test_version_within_another_is_quarantined(org: Organisation) -> None:
 
 
 def test_a_version_that_overlaps_takes_none_with_it(org: Organisation) -> None:
-    """January to March, February to December (wrong), June on: only the second is out, the third overlaps nothing good."""
+    """January to March, February to December (wrong), June on: the third overlaps nothing that is right."""
     run_with(
         org,
         entry("2025-01-01", "2025-03-01", name="First"),
