@@ -49,7 +49,7 @@ FAULTS = {
     "update facts.active_users set new = 0, \"returning\" = 0 where date = '2026-01-02'": "mau_flow_identity",
     "update facts.active_users set wau = 3 where date = '2026-01-02'": "windows_are_nested",
     "update facts.active_users set lapsed = -1, new = new - 1 where date = '2026-01-02'": "windows_are_nested",
-    "update facts.active_users set mau = 1, wau = 1, dau = 1, new = 0 where grain < 'p' and date = '2026-01-02'":
+    "update facts.active_users set mau = 1, wau = 1, dau = 1, new = 0 where grain <> 'hub' and date = '2026-01-02'":
         "grains_are_consistent",
     "update facts.active_users set wau = 1, dau = 1 where date = '2026-01-02'": "mau_is_what_counting_gives",
     "delete from facts.active_users where grain = 'hub'": "mau_is_what_counting_gives",

@@ -116,7 +116,7 @@ def test_a_kpi_says_what_it_means_whose_it_is_and_how_it_stands(nodes: dict[str,
     defined = metadata(node["metadataEntries"])
     assert defined["unit"] == kpi.measure.unit
     assert defined["owner"] == kpi.owner
-    assert defined["target"] == f"none: {kpi.no_target}"
+    assert defined["target"] == f"none. {kpi.no_target}"
 
     now = latest(node)
     assert now["latest_value"].split()[0].replace(",", "").replace(".", "").isdigit()
