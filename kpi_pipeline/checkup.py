@@ -88,7 +88,7 @@ def _source(configured: Settings, name: str) -> Iterator[Finding]:
     path = configured.source_path(source.path)
 
     def look() -> str:
-        files = list_cluster_yaml(path) if source.kind == "cluster_yaml" else list_files(name, path)
+        files = list_cluster_yaml(name, path) if source.kind == "cluster_yaml" else list_files(name, path)
         newest = max(p.stat().st_mtime for _, p in files)
         return f"{len(files)} file(s) in {path}, newest of {datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M} UTC"
 

@@ -76,7 +76,7 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
     with console.status("loading definitions") if console.is_terminal else _nothing():
         import dagster as dg
 
-        from kpi_pipeline.assets.hubs import REPLAY_TAG
+        from kpi_pipeline.assets.sources import REPLAY_TAG
         from kpi_pipeline.definitions import NIGHTLY, PROGRESS_LOGGER, defs
 
         job = defs.resolve_job_def(NIGHTLY)

@@ -5,10 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline import clock
 from kpi_pipeline.assets.common import (
     DAILY,
-    FRESHNESS,
     HUBS,
     SINGLE_RUN,
     Pipeline,
@@ -18,74 +16,23 @@ from kpi_pipeline.assets.common import (
     row_count,
     table_spec,
 )
-from kpi_pipeline.contracts import RECORDS
-from kpi_pipeline.landing import Manifest
+from kpi_pipeline.assets.sources import load_table, source_assets
 from kpi_pipeline.settings import HubRegistry
-from kpi_pipeline.sources.files import list_cluster_yaml, list_files
+from kpi_pipeline.sources.files import list_cluster_yaml
 from kpi_pipeline.stages import cluster_yaml, facts, raw, staged
-from kpi_pipeline.warehouse import run
-
-REPLAY_TAG = "kpi/replay"
+from kpi_pipeline.warehouse import Connection, run
 
 
-def _landing_spec(source: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        dg.AssetKey(["landing", source]),
-        description=f"{RECORDS[source].description} Byte for byte as delivered; private, since it holds usernames.",
-        group_name=HUBS,
-        kinds={"file"},
-        freshness_policy=FRESHNESS,
-    )
-
-
-def _land(context: dg.AssetExecutionContext, pipeline: Pipeline, source: str) -> dg.MaterializeResult[Any]:
-    configured = pipeline.settings()
-    wanted = getattr(configured.config.sources, source)
-    if wanted is None:
-        return dg.MaterializeResult(metadata={"connected": False})
-    if context.run_tags.get(REPLAY_TAG):
-        return dg.MaterializeResult(metadata={"connected": True, "replayed": True})
-    path = configured.source_path(wanted.path)
-    files = list_cluster_yaml(path) if wanted.kind == "cluster_yaml" else list_files(source, path)
-    manifest = pipeline.landing().land(source, wanted.kind, files, clock.now())
-    return dg.MaterializeResult(metadata={"connected": True, "files": len(files), "changed": _new_files(manifest)})
-
-
-def _new_files(manifest: Manifest | None) -> int:
-    return sum(file.fetched_at == manifest.fetched_at for file in manifest.files) if manifest else 0
-
-
-@dg.multi_asset(specs=[_landing_spec("hub_registry")], name="land_hub_registry")
-def land_hub_registry(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[Any]:
-    return _land(context, pipeline, "hub_registry")
-
-
-@dg.multi_asset(specs=[_landing_spec("hub_activity")], name="land_hub_activity")
-def land_hub_activity(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[Any]:
-    return _land(context, pipeline, "hub_activity")
-
-
-def _loaded(result: raw.Loaded) -> dict[str, Any]:
-    return {
-        "dagster/row_count": result.rows,
-        "files_loaded": result.files,
-        "files_removed": result.removed,
-        "rejected_by_reason": dict(result.rejected),
-    }
-
-
-@dg.multi_asset(
-    specs=[table_spec("raw.hub_registry", group=HUBS, deps=("landing.hub_registry",), freshness_policy=FRESHNESS)],
-    name="load_hub_registry",
-)
-def load_hub_registry(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+def _load_registry(con: Connection, pipeline: Pipeline) -> raw.Loaded:
     configured = pipeline.settings().config.sources.hub_registry
-    with pipeline.warehouse() as con:
-        if configured is not None and configured.kind == "cluster_yaml":
-            result = cluster_yaml.load(con, pipeline.landing(), configured.since)
-        else:
-            result = raw.load(con, pipeline.landing(), RECORDS["hub_registry"], None, configured is not None)
-    return dg.MaterializeResult(metadata=_loaded(result))
+    if configured is not None and configured.kind == "cluster_yaml":
+        return cluster_yaml.load(con, pipeline.landing(), configured.since)
+    return load_table(con, pipeline, "hub_registry")
+
+
+REGISTRY = source_assets("hub_registry", HUBS, load=_load_registry, list_kinds={"cluster_yaml": list_cluster_yaml})
+# After staged.hubs, which says who vouches for the usernames.
+ACTIVITY = source_assets("hub_activity", HUBS, after=("staged.hubs",))
 
 
 @dg.multi_asset(
@@ -97,26 +44,6 @@ def stage_hubs(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
     with pipeline.warehouse() as con:
         hubs = staged.stage_hubs(con, rules)
         return dg.MaterializeResult(metadata={"hubs": hubs, **row_count(con, "staged.hubs")})
-
-
-@dg.multi_asset(
-    specs=[
-        # After staged.hubs, which says who vouches for the usernames.
-        table_spec(
-            "raw.hub_activity", group=HUBS, deps=("landing.hub_activity", "staged.hubs"), freshness_policy=FRESHNESS
-        )
-    ],
-    name="load_hub_activity",
-)
-def load_hub_activity(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
-    configured = pipeline.settings()
-    source = configured.config.sources.hub_activity
-    secret = configured.id_secret if source else None
-    with pipeline.warehouse() as con:
-        result = raw.load(con, pipeline.landing(), RECORDS["hub_activity"], secret, source is not None)
-    return dg.MaterializeResult(
-        metadata={**_loaded(result), "criterion": source.criterion if source else "not connected"}
-    )
 
 
 @dg.multi_asset(
@@ -189,11 +116,9 @@ def count_active_users(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
 
 
 ASSETS = [
-    land_hub_registry,
-    land_hub_activity,
-    load_hub_registry,
+    *REGISTRY,
     stage_hubs,
-    load_hub_activity,
+    *ACTIVITY,
     stage_user_days,
     account_for_records,
     count_active_users,

@@ -49,7 +49,7 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
     def published(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
         configured = pipeline.settings()
         with pipeline.warehouse() as con:
-            checks.refuse_if_wrong(con, check_parameters(configured))
+            checks.refuse_if_wrong(con, checks.CHECKS, check_parameters(configured))
             rows = publish(
                 con,
                 configured.published_dir,

@@ -35,14 +35,18 @@ class Record:
         source: the name in kpi.toml.
         delivery: `state`: the newest listing of files is all there is. `log`: a file adds rows, and replaces only
             its own earlier version.
+        day: SQL for the day that a record speaks of.
         rules: reason and SQL condition that no good record meets.
+        marks_days: whether a changed record makes its day one that the hub stages must bring up to date.
     """
 
     source: str
     description: str
     delivery: Literal["state", "log"]
     columns: tuple[Column, ...]
+    day: str
     rules: tuple[tuple[str, str], ...] = ()
+    marks_days: bool = False
 
     @property
     def personal(self) -> bool:

@@ -48,6 +48,7 @@ HUB_REGISTRY = Record(
             optional=True,
         ),
     ),
+    day="valid_from::date",
     rules=(("ends_before_it_begins", "valid_to < valid_from"),),
 )
 
@@ -62,7 +63,9 @@ HUB_ACTIVITY = Record(
         Column("username", "VARCHAR", "the name on the hub", personal=True),
         Column("sessions", "BIGINT", "sessions on that day", unit="sessions", nullable=True, optional=True),
     ),
+    day="date",
     rules=(("negative:sessions", "sessions < 0"),),
+    marks_days=True,
 )
 
 RECORDS = {record.source: record for record in (HUB_REGISTRY, HUB_ACTIVITY)}

@@ -1,39 +1,19 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
-from dataclasses import replace
-
-from kpi_pipeline.contracts.model import Column, Record, Table
+from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
+from kpi_pipeline.contracts.model import Column, Table
 from kpi_pipeline.contracts.records import RECORDS
-
-DAY = Column("date", "DATE", "UTC calendar day")
-HUB_ID = Column("hub_id", "VARCHAR", "the hub: cluster/hub, never reused")
-PERSON = Column("person_key", "UUID", "HMAC-SHA256 of issuer and username (first 128 bits); never leaves the warehouse")
-FILE = Column("_file", "VARCHAR", "the landed file that the row came from")
-ROW = Column("_row", "BIGINT", "its place in that file; the header isn't counted")
-VALUE = "DECIMAL(38, 9)"
-RAW_TYPES = {"TIMESTAMPTZ": "TIMESTAMP"}  # stored in UTC
-
-
-def _count(name: str, description: str, unit: str) -> Column:
-    return Column(name, "BIGINT", description, unit=unit)
-
-
-def raw_table(record: Record) -> Table:
-    """The raw table of a stream: every field kept, a person's name become a key, and where the row came from."""
-    columns = (PERSON if c.personal else replace(c, type=RAW_TYPES.get(c.type, c.type)) for c in record.columns)
-    return Table(f"raw.{record.source}", record.description, "record", (), (*columns, FILE, ROW))
-
 
 ACTIVE_USERS_COLUMNS = (
     DAY,
     Column("grain", "VARCHAR", "organisation, community, hub_type, cluster or hub"),
     Column("member", "VARCHAR", "which one of the grain; 'organisation' for the whole"),
-    _count("dau", "distinct people on the day", "people"),
-    _count("wau", "distinct people in the 7 days that end on the day", "people"),
-    _count("mau", "distinct people in the 30 days that end on the day", "people"),
-    _count("new", "people seen for the first time ever", "people"),
-    _count("returning", "people seen again after 30 or more days", "people"),
-    _count("lapsed", "people last seen exactly 30 days ago", "people"),
+    count("dau", "distinct people on the day", "people"),
+    count("wau", "distinct people in the 7 days that end on the day", "people"),
+    count("mau", "distinct people in the 30 days that end on the day", "people"),
+    count("new", "people seen for the first time ever", "people"),
+    count("returning", "people seen again after 30 or more days", "people"),
+    count("lapsed", "people last seen exactly 30 days ago", "people"),
 )
 
 HUB_COLUMNS = (
@@ -78,7 +58,7 @@ WAREHOUSE: tuple[Table, ...] = (
             Column("file", "VARCHAR", "the file's name in its source"),
             Column("sha256", "VARCHAR", "hash of its bytes"),
             Column("keying", "VARCHAR", "fingerprint of contract, secret and identity issuers it was loaded with"),
-            _count("rows", "records accepted", "records"),
+            count("rows", "records accepted", "records"),
         ),
     ),
     *(raw_table(record) for record in RECORDS.values()),
@@ -101,7 +81,7 @@ WAREHOUSE: tuple[Table, ...] = (
         "Sessions on production binder hubs: sessions are not people.",
         "day and hub",
         ("date", "hub_id"),
-        (DAY, HUB_ID, _count("sessions", "sessions on the day", "sessions")),
+        (DAY, HUB_ID, count("sessions", "sessions on the day", "sessions")),
     ),
     Table(
         "staged.activity_accounting",
@@ -110,13 +90,13 @@ WAREHOUSE: tuple[Table, ...] = (
         ("date",),
         (
             DAY,
-            _count("raw_rows", "records in raw", "records"),
-            _count("quarantined", "records on a hub that isn't known or not in service", "records"),
-            _count("duplicates", "records that repeat a day, hub and person", "records"),
-            _count("excluded", "user-days excluded by a rule", "user-days"),
-            _count("staging", "user-days on staging hubs", "user-days"),
-            _count("binder", "user-days on binder hubs", "user-days"),
-            _count("qualifying", "user-days that count", "user-days"),
+            count("raw_rows", "records in raw", "records"),
+            count("quarantined", "records on a hub that isn't known or not in service", "records"),
+            count("duplicates", "records that repeat a day, hub and person", "records"),
+            count("excluded", "user-days excluded by a rule", "user-days"),
+            count("staging", "user-days on staging hubs", "user-days"),
+            count("binder", "user-days on binder hubs", "user-days"),
+            count("qualifying", "user-days that count", "user-days"),
         ),
     ),
     Table(
@@ -127,7 +107,7 @@ WAREHOUSE: tuple[Table, ...] = (
         (
             DAY,
             Column("rule_id", "VARCHAR", "the rule's id"),
-            _count("user_days", "user-days that match", "user-days"),
+            count("user_days", "user-days that match", "user-days"),
         ),
     ),
     Table(
@@ -187,12 +167,12 @@ WAREHOUSE: tuple[Table, ...] = (
         (
             Column("member_id", "INTEGER", "the member"),
             DAY,
-            _count("dau", "distinct people", "people"),
-            _count("new", "seen for the first time", "people"),
-            _count("returning", "previous day seen is 30 or more days back", "people"),
-            _count("wau_in", "previous day seen is 7 or more days back, or there is none", "people"),
-            _count("wau_out", "next day seen is 7 or more days on, or there is none", "people"),
-            _count("mau_out", "next day seen is 30 or more days on, or there is none", "people"),
+            count("dau", "distinct people", "people"),
+            count("new", "seen for the first time", "people"),
+            count("returning", "previous day seen is 30 or more days back", "people"),
+            count("wau_in", "previous day seen is 7 or more days back, or there is none", "people"),
+            count("wau_out", "next day seen is 7 or more days on, or there is none", "people"),
+            count("mau_out", "next day seen is 30 or more days on, or there is none", "people"),
         ),
     ),
     Table(
@@ -314,8 +294,8 @@ PUBLISHED: tuple[Table, ...] = (
             Column("community", "VARCHAR", "the community's id"),
             Column("first_day", "DATE", "first day with a production hub"),
             Column("last_day", "DATE", "last day with one, up to the as-of day"),
-            _count("hubs_now", "production hubs in service on the as-of day", "hubs"),
-            _count("hubs_ever", "production hubs that ever served it", "hubs"),
+            count("hubs_now", "production hubs in service on the as-of day", "hubs"),
+            count("hubs_ever", "production hubs that ever served it", "hubs"),
         ),
     ),
     Table(
@@ -328,14 +308,14 @@ PUBLISHED: tuple[Table, ...] = (
             Column("source", "VARCHAR", "the source that it applies to"),
             Column("cluster", "VARCHAR", "clusters that match (glob)", nullable=True),
             Column("hub", "VARCHAR", "hubs that match (glob)", nullable=True),
-            _count("usernames", "how many usernames the rule names", "usernames"),
+            count("usernames", "how many usernames the rule names", "usernames"),
             Column("first_day", "DATE", "first day that it applies to", nullable=True),
             Column("last_day", "DATE", "last day that it applies to", nullable=True),
             Column("until", "DATE", "when the rule itself lapses", nullable=True),
             Column("reason", "VARCHAR", "why"),
             Column("approved_by", "VARCHAR", "who approved it: a team or a role"),
             Column("state", "VARCHAR", "applied, expired, or matches nothing"),
-            _count("user_days", "user-days that it matched", "user-days"),
+            count("user_days", "user-days that it matched", "user-days"),
         ),
     ),
     Table(
@@ -349,9 +329,9 @@ PUBLISHED: tuple[Table, ...] = (
             Column("age_days", "BIGINT", "days from there to the as-of day", unit="days", nullable=True),
             Column("max_age_days", "BIGINT", "allowed age", unit="days", nullable=True),
             Column("freshness", "VARCHAR", "fresh, late, no data or not connected"),
-            _count("files", "files landed", "files"),
-            _count("rows", "records accepted", "records"),
-            _count("quarantined", "records and files rejected", "records"),
+            count("files", "files landed", "files"),
+            count("rows", "records accepted", "records"),
+            count("quarantined", "records and files rejected", "records"),
             Column("days_covered", "BIGINT", "days with data", unit="days", nullable=True),
             Column("days_expected", "BIGINT", "days from the first data to the as-of day", unit="days", nullable=True),
         ),

@@ -39,19 +39,19 @@ def list_files(source: str, path: Path) -> list[tuple[str, Path]]:
     return sorted(found.items())
 
 
-def list_cluster_yaml(path: Path) -> list[tuple[str, Path]]:
+def list_cluster_yaml(source: str, path: Path) -> list[tuple[str, Path]]:
     """Every `<cluster>/cluster.yaml` below a folder.
 
     Raises:
         SourceError: there is none.
     """
-    found = [(name, p) for name, p in list_files("hub_registry", path) if p.name in ("cluster.yaml", "cluster.yml")]
+    found = [(name, p) for name, p in list_files(source, path) if p.name in ("cluster.yaml", "cluster.yml")]
     if not found:
         raise SourceError(
-            f"source hub_registry: {path}",
+            f"source {source}: {path}",
             got="no file named cluster.yaml",
             expected="a folder of <cluster>/cluster.yaml files",
-            fix="Point [sources.hub_registry] path at the folder that holds the clusters' folders.",
+            fix=f"Point [sources.{source}] path at the folder that holds the clusters' folders.",
         )
     return found
 

@@ -14,7 +14,7 @@ import duckdb
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, Table, table
 from kpi_pipeline.settings import Exclusion
-from kpi_pipeline.stages.checks import NEWEST_DATA
+from kpi_pipeline.stages.checks import newest_data
 from kpi_pipeline.warehouse import Connection, create_statement, quote, run, scalar, sql
 
 DATABASE = "kpis.duckdb"
@@ -172,7 +172,7 @@ def _put_health(con: Connection, health: Iterable[Health], as_of: date) -> None:
         "newest_data date)",
     )
     for h in health:
-        newest = scalar(con, NEWEST_DATA[h.source], {"as_of": as_of}) if h.connected else None
+        newest = scalar(con, newest_data(h.source), {"as_of": as_of}) if h.connected else None
         con.execute(
             "insert into temp.source_health values (?, ?, ?, ?)", [h.source, h.connected, h.max_age_days, newest]
         )

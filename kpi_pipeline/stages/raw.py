@@ -92,15 +92,11 @@ ISSUER_OVERRIDES = (
 def _forget(con: Connection, record: Record, files: Sequence[str]) -> None:
     target = quote("raw." + record.source)
     chosen = {"files": list(files), "source": record.source}
-    if _is_daily(record):
+    if record.marks_days:
         dirty.mark(con, "staged", f"select date from {target} where list_contains($files, _file)", chosen)
     run(con, f"delete from {target} where list_contains($files, _file)", chosen)
     for name in ("raw.quarantine", "raw.loads"):
         run(con, f"delete from {quote(name)} where source = $source and list_contains($files, file)", chosen)
-
-
-def _is_daily(record: Record) -> bool:
-    return any(column.name == "date" for column in record.columns)
 
 
 def _read_files(
@@ -233,12 +229,11 @@ def _store(
         chosen += ", n.person_key"
         join = "join temp.names n on n.issuer = i.issuer and n.username = i.username"
     fill(con, target, f"select {chosen}, i._file, i._row from {INCOMING} i {join} where i._reason is null")
-    day = "date" if _is_daily(record) else "null::date"
     fill(
         con,
         table("raw.quarantine"),
-        f"select $source as source, _file as file, _row as row, _reason as reason, 'raw' as stage, {day} as date "
-        f"from {INCOMING} where _reason is not null",
+        f"select $source as source, _file as file, _row as row, _reason as reason, 'raw' as stage, "
+        f"{record.day} as date from {INCOMING} where _reason is not null",
         {"source": record.source},
     )
     result.rejected.update(
@@ -256,5 +251,5 @@ def _store(
             "insert into raw.loads values (?, ?, ?, ?, ?)",
             [(record.source, f.name, f.sha256, keying, rows.get(f.name, 0)) for f in files],
         )
-    if _is_daily(record):
+    if record.marks_days:
         dirty.mark(con, "staged", f"select date from {INCOMING} where _reason is null")

@@ -123,7 +123,9 @@ class Organisation:
         for source in ("hub_registry", "hub_activity"):
             wanted = getattr(self.settings.config.sources, source)
             path = self.settings.source_path(wanted.path)
-            files = list_cluster_yaml(path) if wanted.kind == "cluster_yaml" else list_files(source, path)
+            files = (
+                list_cluster_yaml("hub_registry", path) if wanted.kind == "cluster_yaml" else list_files(source, path)
+            )
             self.landing.land(source, wanted.kind, files, at)
 
     def load(self) -> list[date]:

@@ -72,7 +72,7 @@ def failing(con: Connection) -> set[str]:
 
 def test_a_right_warehouse_passes(con: Connection) -> None:
     assert failing(con) == set()
-    refuse_if_wrong(con, PARAMETERS)
+    refuse_if_wrong(con, CHECKS, PARAMETERS)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -94,14 +94,14 @@ def test_nulls_are_refused_by_the_table_itself(con: Connection) -> None:
 def test_the_gate_names_check_and_rows(con: Connection) -> None:
     con.execute("update facts.active_users set wau = 3 where date = '2026-01-02' and grain = 'hub'")
     with pytest.raises(PublishRefusedError) as caught:
-        refuse_if_wrong(con, PARAMETERS)
+        refuse_if_wrong(con, CHECKS, PARAMETERS)
     assert "windows_are_nested" in str(caught.value)
     assert "a/one" in str(caught.value)
 
 
 def test_a_warning_does_not_close_the_gate(con: Connection) -> None:
     con.execute("delete from staged.exclusion_effects")
-    refuse_if_wrong(con, PARAMETERS)
+    refuse_if_wrong(con, CHECKS, PARAMETERS)
 
 
 @pytest.mark.parametrize(

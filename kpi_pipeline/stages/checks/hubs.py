@@ -1,72 +1,7 @@
-"""Checks of the warehouse: each a SELECT of the rows that are wrong. ERROR blocks publishing; WARN is news.
+"""Checks of the hub domain, and of the tables that all domains share."""
 
-The Dagster assets show them, and publishing runs those of severity ERROR once more, so that nothing gets around them.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
-
-from kpi_pipeline.contracts import TABLES, Table
-from kpi_pipeline.errors import PublishRefusedError
-from kpi_pipeline.warehouse import Connection, quote, run
-
-SAMPLE_ROWS = 5
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check of one table. `wrong_rows` selects what is wrong; it may refer to $as_of, $rules (the ids of
-    the exclusion rules that hold) and $max_age_days."""
-
-    name: str
-    table: str
-    severity: Literal["ERROR", "WARN"]
-    description: str
-    wrong_rows: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How many rows are wrong, and the first few of them, as text."""
-
-    check: Check
-    wrong: int
-    rows: tuple[str, ...] = field(default=())
-
-    @property
-    def passed(self) -> bool:
-        return self.wrong == 0
-
-
-def _named(table: Table, name: str) -> str:
-    """State tables show their checks beside those of another table, so theirs say whose they are."""
-    return f"{table.short_name}_{name}" if table.name == "facts.user_days" else name
-
-
-def _key_check(table: Table) -> Check:
-    key = ", ".join(quote(name) for name in table.key)
-    return Check(
-        _named(table, "key_is_unique"),
-        table.name,
-        "ERROR",
-        f"One row per {', '.join(table.key)}.",
-        f"select {key}, count(*) as rows from {quote(table.name)} group by {key} having count(*) > 1",
-    )
-
-
-def _null_check(table: Table) -> Check:
-    needed = [column for column in table.columns if not column.nullable]
-    condition = " or ".join(f"{quote(c.name)} is null" for c in needed)
-    shown = ", ".join(quote(name) for name in table.key or [c.name for c in needed][:3])
-    return Check(
-        _named(table, "no_nulls"),
-        table.name,
-        "ERROR",
-        "No null where the contract allows none.",
-        f"select {shown} from {quote(table.name)} where {condition}",
-    )
-
+from kpi_pipeline.contracts import TABLES
+from kpi_pipeline.stages.checks.model import Check, key_check, null_check
 
 CONTRACT_CHECKED = (
     "staged.hubs",
@@ -78,7 +13,7 @@ CONTRACT_CHECKED = (
 )
 
 CHECKS: tuple[Check, ...] = (
-    *(check(TABLES[name]) for name in CONTRACT_CHECKED for check in (_key_check, _null_check)),
+    *(check(TABLES[name]) for name in CONTRACT_CHECKED for check in (key_check, null_check)),
     Check(
         "files_are_readable",
         "raw.quarantine",
@@ -194,57 +129,3 @@ CHECKS: tuple[Check, ...] = (
         "where status like 'no data%' and value is not null",
     ),
 )
-
-# The newest day that a source's own data speaks of.
-NEWEST_DATA = {
-    "hub_activity": "select max(date) from raw.hub_activity where date <= $as_of",
-    "hub_registry": "select max(valid_from)::date from raw.hub_registry where valid_from::date <= $as_of",
-}
-
-
-def freshness_check(source: str) -> Check:
-    """Data newer than its deadline: a job that succeeds on old data isn't fresh. Late data is news, not a failure."""
-    return Check(
-        "data_is_newer_than_its_deadline",
-        f"raw.{source}",
-        "WARN",
-        "The newest data is at most max_age_days old on the as-of day.",
-        f"select newest, $as_of::date - newest as age_days, $max_age_days as max_age_days "
-        f"from (select ({NEWEST_DATA[source]}) as newest) "
-        f"where $max_age_days::integer is not null and (newest is null or $as_of::date - newest > $max_age_days)",
-    )
-
-
-def evaluate(con: Connection, check: Check, parameters: Mapping[str, object]) -> Outcome:
-    """Runs a check."""
-    wrong = run(con, f"select count(*) from ({check.wrong_rows})", parameters)[0][0]
-    if not wrong:
-        return Outcome(check, 0)
-    rows = run(
-        con, f"select to_json(w)::varchar from ({check.wrong_rows}) w order by all limit {SAMPLE_ROWS}", parameters
-    )
-    return Outcome(check, wrong, tuple(row[0] for row in rows))
-
-
-def refuse_if_wrong(con: Connection, parameters: Mapping[str, object], checks: Sequence[Check] = CHECKS) -> None:
-    """Runs all checks of severity ERROR.
-
-    Raises:
-        PublishRefusedError: some fail; it names them, and rows.
-    """
-    outcomes = [evaluate(con, check, parameters) for check in checks if check.severity == "ERROR"]
-    if failed := [outcome for outcome in outcomes if not outcome.passed]:
-        raise PublishRefusedError(
-            "publish",
-            got="; ".join(describe(outcome) for outcome in failed),
-            expected="every check of severity ERROR to pass",
-            fix="The old snapshot stays. Mend the cause and run again.",
-        )
-
-
-def describe(outcome: Outcome) -> str:
-    """A failed check in a line: which, how many rows, and the first few."""
-    return (
-        f"{outcome.check.table}: {outcome.check.name} fails on {outcome.wrong} row(s), "
-        f"for example {' '.join(outcome.rows)}"
-    )

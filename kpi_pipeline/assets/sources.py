@@ -1,0 +1,88 @@
+"""Landing and raw assets of a source: the same two steps whatever the source is."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from kpi_pipeline import clock
+from kpi_pipeline.assets.common import FRESHNESS, Pipeline, key, table_spec
+from kpi_pipeline.contracts import RECORDS
+from kpi_pipeline.landing import Manifest
+from kpi_pipeline.sources.files import list_files
+from kpi_pipeline.stages import raw
+from kpi_pipeline.warehouse import Connection
+
+REPLAY_TAG = "kpi/replay"
+Load = Callable[[Connection, Pipeline], raw.Loaded]
+ListFiles = Callable[[str, Path], list[tuple[str, Path]]]
+
+
+def load_table(con: Connection, pipeline: Pipeline, source: str) -> raw.Loaded:
+    """Loads what was landed of a source of kind `table`."""
+    configured = pipeline.settings()
+    connected = getattr(configured.config.sources, source) is not None
+    secret = configured.id_secret if connected and RECORDS[source].personal else None
+    return raw.load(con, pipeline.landing(), RECORDS[source], secret, connected)
+
+
+def source_assets(
+    source: str,
+    group: str,
+    *,
+    after: tuple[str, ...] = (),
+    load: Load | None = None,
+    list_kinds: Mapping[str, ListFiles] | None = None,
+) -> list[dg.AssetsDefinition]:
+    """landing/<source> and raw/<source>.
+
+    Args:
+        after: tables that loading reads, beside what was landed.
+        load: how landed files become rows; default: as a table.
+        list_kinds: which files a kind of the source has; default: all of them.
+    """
+    privacy = " Private, since it names people." if RECORDS[source].personal else ""
+    landing = dg.AssetSpec(
+        dg.AssetKey(["landing", source]),
+        description=f"{RECORDS[source].description} Byte for byte as delivered.{privacy}",
+        group_name=group,
+        kinds={"file"},
+        freshness_policy=FRESHNESS,
+    )
+    table = table_spec(f"raw.{source}", group=group, deps=(f"landing.{source}", *after), freshness_policy=FRESHNESS)
+
+    @dg.multi_asset(specs=[landing], name=f"land_{source}")
+    def land(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+        configured = pipeline.settings()
+        wanted = getattr(configured.config.sources, source)
+        if wanted is None:
+            return dg.MaterializeResult(metadata={"connected": False})
+        if context.run_tags.get(REPLAY_TAG):
+            return dg.MaterializeResult(metadata={"connected": True, "replayed": True})
+        files = (list_kinds or {}).get(wanted.kind, list_files)(source, configured.source_path(wanted.path))
+        manifest = pipeline.landing().land(source, wanted.kind, files, clock.now())
+        return dg.MaterializeResult(metadata={"connected": True, "files": len(files), "changed": _changed(manifest)})
+
+    @dg.multi_asset(specs=[table], name=f"load_{source}")
+    def load_landed(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+        with pipeline.warehouse() as con:
+            result = load(con, pipeline) if load else load_table(con, pipeline, source)
+        configured = getattr(pipeline.settings().config.sources, source)
+        criterion = getattr(configured, "criterion", None)
+        return dg.MaterializeResult(
+            asset_key=key(f"raw.{source}"),
+            metadata={
+                "dagster/row_count": result.rows,
+                "files_loaded": result.files,
+                "files_removed": result.removed,
+                "rejected_by_reason": dict(result.rejected),
+                **({"criterion": criterion} if criterion else {}),
+            },
+        )
+
+    return [land, load_landed]
+
+
+def _changed(manifest: Manifest | None) -> int:
+    return sum(file.fetched_at == manifest.fetched_at for file in manifest.files) if manifest else 0

@@ -1,0 +1,119 @@
+"""What a check is, and how it is run. The checks themselves are in the modules beside this one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kpi_pipeline.contracts import RECORDS, Table
+from kpi_pipeline.errors import PublishRefusedError
+from kpi_pipeline.warehouse import Connection, quote, run
+
+SAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of one table. `wrong_rows` selects what is wrong; it may refer to $as_of, $rules (the ids of
+    the exclusion rules that hold) and $max_age_days."""
+
+    name: str
+    table: str
+    severity: Literal["ERROR", "WARN"]
+    description: str
+    wrong_rows: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many rows are wrong, and the first few of them, as text."""
+
+    check: Check
+    wrong: int
+    rows: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        return self.wrong == 0
+
+
+def _named(table: Table, name: str) -> str:
+    """State tables show their checks beside those of another table, so theirs say whose they are."""
+    return f"{table.short_name}_{name}" if table.name == "facts.user_days" else name
+
+
+def key_check(table: Table) -> Check:
+    key = ", ".join(quote(name) for name in table.key)
+    return Check(
+        _named(table, "key_is_unique"),
+        table.name,
+        "ERROR",
+        f"One row per {', '.join(table.key)}.",
+        f"select {key}, count(*) as rows from {quote(table.name)} group by {key} having count(*) > 1",
+    )
+
+
+def null_check(table: Table) -> Check:
+    needed = [column for column in table.columns if not column.nullable]
+    condition = " or ".join(f"{quote(c.name)} is null" for c in needed)
+    shown = ", ".join(quote(name) for name in table.key or [c.name for c in needed][:3])
+    return Check(
+        _named(table, "no_nulls"),
+        table.name,
+        "ERROR",
+        "No null where the contract allows none.",
+        f"select {shown} from {quote(table.name)} where {condition}",
+    )
+
+
+def newest_data(source: str) -> str:
+    """SQL for the newest day that a source's own data speaks of, up to $as_of."""
+    day = RECORDS[source].day
+    return f"select max({day}) from {quote('raw.' + source)} where {day} <= $as_of"
+
+
+def freshness_check(source: str) -> Check:
+    """Data newer than its deadline: a job that succeeds on old data isn't fresh. Late data is news, not a failure."""
+    return Check(
+        "data_is_newer_than_its_deadline",
+        f"raw.{source}",
+        "WARN",
+        "The newest data is at most max_age_days old on the as-of day.",
+        f"select newest, $as_of::date - newest as age_days, $max_age_days as max_age_days "
+        f"from (select ({newest_data(source)}) as newest) "
+        f"where $max_age_days::integer is not null and (newest is null or $as_of::date - newest > $max_age_days)",
+    )
+
+
+def evaluate(con: Connection, check: Check, parameters: Mapping[str, object]) -> Outcome:
+    """Runs a check."""
+    wrong = run(con, f"select count(*) from ({check.wrong_rows})", parameters)[0][0]
+    if not wrong:
+        return Outcome(check, 0)
+    rows = run(
+        con, f"select to_json(w)::varchar from ({check.wrong_rows}) w order by all limit {SAMPLE_ROWS}", parameters
+    )
+    return Outcome(check, wrong, tuple(row[0] for row in rows))
+
+
+def refuse_if_wrong(con: Connection, checks: Sequence[Check], parameters: Mapping[str, object]) -> None:
+    """Runs those of the checks that have severity ERROR.
+
+    Raises:
+        PublishRefusedError: some fail; it names them, and rows.
+    """
+    outcomes = [evaluate(con, check, parameters) for check in checks if check.severity == "ERROR"]
+    if failed := [outcome for outcome in outcomes if not outcome.passed]:
+        raise PublishRefusedError(
+            "publish",
+            got="; ".join(describe(outcome) for outcome in failed),
+            expected="every check of severity ERROR to pass",
+            fix="The old snapshot stays. Mend the cause and run again.",
+        )
+
+
+def describe(outcome: Outcome) -> str:
+    """A failed check in a line: which, how many rows, and the first few."""
+    return (
+        f"{outcome.check.table}: {outcome.check.name} fails on {outcome.wrong} row(s), "
+        f"for example {' '.join(outcome.rows)}"
+    )
