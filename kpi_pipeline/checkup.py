@@ -75,7 +75,7 @@ def _secret(configured: Settings) -> Finding:
 def _data_dir(configured: Settings) -> Finding:
     folder = configured.data_dir
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(nearest, os.W_OK):
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         return Finding("problem", "data folder", f"{nearest} can't be written; choose another with --data-dir")
     return Finding("ok", "data folder", f"{folder}" + ("" if folder.exists() else " (will be made)"))
 

@@ -55,7 +55,7 @@ def run(
             console.print(f"[red]failed[/red]  {_plain(problem)}", soft_wrap=True)
         console.print(f"Not published: the last snapshot stays. Run {finished.run_id}; look at it with: kpi ui")
         raise typer.Exit(1)
-    summary.show(configured, console, finished.materialized)
+    summary.show(configured, console, finished.materialized, published=finished.published)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Literal
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kpi_pipeline.errors import LandingError
@@ -73,6 +74,14 @@ class Landing:
             OSError: a file can't be read; nothing is landed then.
         """
         folder = self._prepare(source)
+        with FileLock(folder / ".lock"):
+            return self._land(folder, source, kind, files, fetched_at)
+
+    def _land(
+        self, folder: Path, source: str, kind: str, files: Iterable[tuple[str, Path]], fetched_at: datetime
+    ) -> Manifest | None:
+        for leftover in folder.rglob(f"{TEMPORARY}*"):
+            leftover.unlink(missing_ok=True)
         previous = self.newest(source)
         known = {f.name: f for f in previous.files} if previous else {}
         landed = tuple(self._land_file(folder, name, path, known.get(name), fetched_at) for name, path in files)
@@ -129,8 +138,6 @@ class Landing:
         for part in ("objects", "manifests"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
-        for leftover in folder.rglob(f"{TEMPORARY}*"):
-            leftover.unlink(missing_ok=True)
         return folder
 
     def _land_file(

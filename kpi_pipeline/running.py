@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -26,16 +27,20 @@ nux: {enabled: false}
 concurrency: {runs: {max_concurrent_runs: 1}}
 run_monitoring: {enabled: true}
 """
-PROJECT = Path(__file__).resolve().parent.parent
+# The organisation that a data folder belongs to.
+OWNER = "organisation.txt"
+RUN_LOCK = "run.lock"
+RUN_LOCK_SECONDS = 4 * 3600.0
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a run ended: what failed, in words, and how many assets were materialized."""
+    """How a run ended: what failed, in words, how many assets were materialized, and whether it published."""
 
     run_id: str
     problems: tuple[str, ...]
     materialized: int
+    published: bool
 
     @property
     def success(self) -> bool:
@@ -43,9 +48,22 @@ class Finished:
 
 
 def prepare(configured: Settings) -> Path:
-    """Makes the Dagster home of a data folder, and points this process and its children at everything."""
+    """Makes the Dagster home of a data folder, and points this process and its children at everything.
+
+    Raises:
+        ConfigError: the data folder can't be used, or is another organisation's.
+    """
     home = configured.data_dir / "dagster_home"
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"data folder {configured.data_dir}",
+            got=error.strerror,
+            expected="a folder that can be written",
+            fix="Choose another with --data-dir or KPI_DATA_DIR.",
+        ) from error
+    _claim(configured)
     if not (home / "dagster.yaml").exists():
         aside = home / f".dagster-{os.getpid()}.yaml"
         aside.write_text(DAGSTER_YAML, encoding="utf-8")
@@ -56,6 +74,21 @@ def prepare(configured: Settings) -> Path:
         "KPI_DATA_DIR": str(configured.data_dir),
     }
     return home
+
+
+def _claim(configured: Settings) -> None:
+    """A data folder is of one organisation: what another has landed there would count as this one's."""
+    mark, name = configured.data_dir / OWNER, configured.config.organisation.name
+    if not mark.exists():
+        mark.write_text(name + "\n", encoding="utf-8")
+    owner = mark.read_text(encoding="utf-8").strip()
+    if owner != name:
+        raise ConfigError(
+            f"data folder {configured.data_dir}",
+            got=f"the data of {owner!r}",
+            expected=f"a folder of {name!r}'s own",
+            fix=f"Choose another with --data-dir or KPI_DATA_DIR. Renamed? Then write {mark} anew.",
+        )
 
 
 def execute(configured: Settings, select: str | None, *, replay: bool, console: Console) -> Finished:
@@ -73,6 +106,12 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
     prepare(configured)
     os.environ["KPI_AS_OF"] = configured.as_of.isoformat()
     _quiet()
+    # Steps of two runs must not mix: they may be for two as-of days.
+    with FileLock(configured.data_dir / RUN_LOCK, timeout=RUN_LOCK_SECONDS):
+        return _execute(configured, select, replay=replay, console=console)
+
+
+def _execute(configured: Settings, select: str | None, *, replay: bool, console: Console) -> Finished:
     with console.status("loading definitions") if console.is_terminal else _nothing():
         import dagster as dg
 
@@ -91,7 +130,7 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
             tags={REPLAY_TAG: "true"} if replay else None,
             raise_on_error=False,
         )
-    return Finished(result.run_id, tuple(follower.problems), follower.materialized)
+    return Finished(result.run_id, tuple(follower.problems), follower.materialized, follower.published)
 
 
 def _selected(dg: Any, job: Any, select: str) -> set[Any]:
@@ -127,7 +166,7 @@ class _Follower(logging.Handler):
         self.task = progress.add_task("starting", total=steps) if progress else None
         self.done, self.steps = 0, steps
         self.problems: list[str] = []
-        self.materialized = 0
+        self.materialized, self.published = 0, False
 
     def emit(self, record: logging.LogRecord) -> None:
         event = getattr(record, "dagster_meta", {}).get("dagster_event")
@@ -144,6 +183,7 @@ class _Follower(logging.Handler):
                 self._advance(f"{step}: skipped")
             case "ASSET_MATERIALIZATION":
                 self.materialized += 1
+                self.published |= event.asset_key.path[0] == "published"
             case "ASSET_CHECK_EVALUATION":
                 self._check(event.asset_check_evaluation_data)
             case "STEP_FAILURE":
@@ -228,6 +268,12 @@ def _quiet() -> None:
 def open_ui(configured: Settings, host: str, port: int) -> None:
     """Replaces this process by Dagster's UI and daemon on the same instance."""
     prepare(configured)
+    _quiet()
+    import dagster as dg
+
+    # The storage is made here, by one process, since webserver and daemon start at once.
+    with FileLock(configured.data_dir / RUN_LOCK, timeout=RUN_LOCK_SECONDS), dg.DagsterInstance.get():
+        pass
     # The UI outlives the day it was started on: its runs find their own as-of.
     os.environ.pop("KPI_AS_OF", None)
     program = shutil.which("dagster", path=str(Path(sys.executable).parent)) or "dagster"

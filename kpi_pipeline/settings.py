@@ -106,8 +106,8 @@ class Sources(Strict):
 class Match(Strict):
     """What a rule applies to: cluster and hub are globs; usernames are exact, after normalisation."""
 
-    cluster: str | None = None
-    hub: str | None = None
+    cluster: str | None = Field(default=None, min_length=1)
+    hub: str | None = Field(default=None, min_length=1)
     username: tuple[str, ...] = ()
 
     @model_validator(mode="before")
@@ -125,7 +125,7 @@ class Match(Strict):
 
 
 class Exclusion(Strict):
-    """One rule of the register. `first` and `last` day are both included; after `until` it no longer applies."""
+    """One rule of the register: `first` and `last` day are both included; to days after `until` it doesn't apply."""
 
     id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")]
     source: Literal["hub_activity"]
@@ -142,9 +142,14 @@ class Exclusion(Strict):
             raise ValueError(f"'to' ({self.last}) is before 'from' ({self.first})")
         return self
 
+    @property
+    def last_day(self) -> date | None:
+        """The last day that it applies to; a rule that has lapsed still holds for the days before."""
+        return min((day for day in (self.last, self.until) if day), default=None)
+
     def holds_on(self, day: date) -> bool:
-        """Whether the rule hasn't lapsed."""
-        return self.until is None or day <= self.until
+        """Whether the rule has begun and hasn't lapsed."""
+        return (self.first is None or self.first <= day) and (self.until is None or day <= self.until)
 
 
 class Config(Strict):
@@ -247,6 +252,13 @@ def load(config: Path | None = None, data_dir: Path | None = None, as_of: date |
             got=day,
             expected=f"a closed day, {clock.last_closed_day()} (UTC) at the latest",
             fix="Days that are still running are never counted; leave --as-of and KPI_AS_OF out for yesterday.",
+        )
+    if day < parsed.organisation.first_day:
+        raise ConfigError(
+            "as-of",
+            got=day,
+            expected=f"a day from first_day on, {parsed.organisation.first_day}",
+            fix="Give a later --as-of or KPI_AS_OF, or set [organisation] first_day in kpi.toml.",
         )
     folder = (data_dir or environment.data_dir).expanduser().resolve()
     if "?" in str(folder):

@@ -25,11 +25,11 @@ where d.headline order by d.kpi_id
 """
 
 
-def show(configured: Settings, console: Console, materialized: int) -> None:
+def show(configured: Settings, console: Console, materialized: int, *, published: bool) -> None:
     """The headline KPIs, what was excluded and quarantined, and where the outputs are."""
     path = configured.published_dir / DATABASE
-    if not path.exists():
-        console.print(f"{materialized} assets materialized; nothing is published yet.")
+    if not published:
+        console.print(f"{materialized} materializations. Nothing was published: the selection leaves it out.")
         return
     with duckdb.connect(str(path), read_only=True) as con:
         headlines = con.execute(HEADLINES).fetchall()

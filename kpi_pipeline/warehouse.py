@@ -49,6 +49,12 @@ class Warehouse:
             with lock:
                 con = self._connect()
                 try:
+                    if outdated(con, WAREHOUSE):
+                        # Of another version of this program: all of it can be had again from the landing zone.
+                        con.close()
+                        for file in self.path.parent.glob(f"{self.path.name}*"):
+                            file.unlink()
+                        con = self._connect()
                     create_tables(con, WAREHOUSE)
                     yield con
                 finally:
@@ -107,6 +113,16 @@ def create_tables(con: Connection, tables: Sequence[Table]) -> None:
         con.execute(f"create schema if not exists {quote(schema)}")
     for table in missing:
         con.execute(create_statement(table, table.name))
+
+
+def outdated(con: Connection, tables: Sequence[Table]) -> bool:
+    """Whether a table that is there has other columns than its contract says."""
+    rows = con.execute(
+        "select schema_name || '.' || table_name, list(column_name order by column_index) from duckdb_columns() "
+        "where not internal group by all"
+    ).fetchall()
+    found = dict(rows)
+    return any(found.get(t.name, names) != names for t in tables for names in [[c.name for c in t.columns]])
 
 
 def create_statement(table: Table, name: str, *, temporary: bool = False) -> str:

@@ -56,9 +56,7 @@ def stage_user_days(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
     configured = pipeline.settings()
     secret = configured.id_secret if configured.config.sources.hub_activity else None
     with pipeline.warehouse() as con:
-        days = staged.stage_user_days(
-            con, configured.config.exclusions, secret, configured.as_of, chosen_days(context, configured.as_of)
-        )
+        days = staged.stage_user_days(con, configured.config.exclusions, secret, chosen_days(context, configured.as_of))
         count = row_count(con, "staged.user_days")
     report_other_days(context, key("staged.user_days"), days)
     return dg.MaterializeResult(metadata={"days_staged": len(days), **count})
@@ -115,6 +113,16 @@ def count_active_users(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
     )
 
 
+@dg.multi_asset(
+    specs=[table_spec("facts.coverage", group=HUBS, deps=("facts.active_users", "staged.activity_accounting"))],
+    name="cover_days",
+)
+def cover_days(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+    with pipeline.warehouse() as con:
+        facts.cover_days(con)
+        return dg.MaterializeResult(metadata=row_count(con, "facts.coverage"))
+
+
 ASSETS = [
     *REGISTRY,
     stage_hubs,
@@ -122,4 +130,5 @@ ASSETS = [
     stage_user_days,
     account_for_records,
     count_active_users,
+    cover_days,
 ]

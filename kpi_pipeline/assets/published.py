@@ -12,6 +12,7 @@ from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, RECORDS
 from kpi_pipeline.settings import Settings
 from kpi_pipeline.stages import checks
+from kpi_pipeline.stages.kpi import stamp
 from kpi_pipeline.stages.publish import DATABASE, Health, publish
 
 # What each table is made of; their one step waits for all of it. The definitions come from the catalogue.
@@ -28,7 +29,9 @@ READS: dict[str, tuple[str, ...]] = {
 
 def check_parameters(configured: Settings) -> dict[str, object]:
     """What checks may refer to."""
-    rules = [rule.id for rule in configured.config.exclusions if rule.holds_on(configured.as_of)]
+    connected = connected_sources(configured)
+    exclusions = [rule for rule in configured.config.exclusions if rule.source in connected]
+    rules = [rule.id for rule in exclusions if rule.holds_on(configured.as_of)]
     return {"as_of": configured.as_of, "rules": rules}
 
 
@@ -49,7 +52,9 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
     def published(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
         configured = pipeline.settings()
         with pipeline.warehouse() as con:
-            checks.refuse_if_wrong(con, checks.CHECKS, check_parameters(configured))
+            stamps = [" ".join(stamp(kpi, configured.as_of)) for kpi in catalog.kpis]
+            gate = [*checks.CHECKS, checks.EVERY_KPI_IS_COMPUTED]
+            checks.refuse_if_wrong(con, gate, {**check_parameters(configured), "stamps": stamps})
             rows = publish(
                 con,
                 configured.published_dir,

@@ -6,7 +6,12 @@ from kpi_pipeline.contracts.model import Column, Record, Table
 
 DAY = Column("date", "DATE", "UTC calendar day")
 HUB_ID = Column("hub_id", "VARCHAR", "the hub: cluster/hub, never reused")
-PERSON = Column("person_key", "UUID", "HMAC-SHA256 of issuer and username (first 128 bits); never leaves the warehouse")
+PERSON = Column(
+    "person_key",
+    "UUID",
+    "HMAC-SHA256 of issuer and username (first 128 bits); never leaves the warehouse",
+    personal=True,
+)
 FILE = Column("_file", "VARCHAR", "the landed file that the row came from")
 ROW = Column("_row", "BIGINT", "its place in that file; the header isn't counted")
 VALUE = "DECIMAL(38, 9)"

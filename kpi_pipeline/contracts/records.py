@@ -49,7 +49,7 @@ HUB_REGISTRY = Record(
         ),
     ),
     day="valid_from::date",
-    rules=(("ends_before_it_begins", "valid_to < valid_from"),),
+    rules=(("ends_before_it_begins", "valid_to <= valid_from"),),
 )
 
 HUB_ACTIVITY = Record(

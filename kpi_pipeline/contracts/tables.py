@@ -184,6 +184,24 @@ WAREHOUSE: tuple[Table, ...] = (
     ),
 )
 
+COVERAGE = Table(
+    "facts.coverage",
+    "On which days hub activity was delivered at all, and what that makes of windows that end on the day.",
+    "day from the first user-day on",
+    ("date",),
+    (
+        DAY,
+        Column("has_data", "BOOLEAN", "at least one record of the day was delivered"),
+        Column(
+            "status_30_days",
+            "VARCHAR",
+            "of values over the 30 days that end on the day: ok; incomplete: a day of them has no data; stale: the "
+            "day is after the newest data",
+            values=("ok", "incomplete", "stale"),
+        ),
+    ),
+)
+
 KPI_VALUES_COLUMNS = (
     Column("kpi_id", "VARCHAR", "the KPI: see kpi_definitions"),
     Column(
@@ -314,7 +332,7 @@ PUBLISHED: tuple[Table, ...] = (
             Column("until", "DATE", "when the rule itself lapses", nullable=True),
             Column("reason", "VARCHAR", "why"),
             Column("approved_by", "VARCHAR", "who approved it: a team or a role"),
-            Column("state", "VARCHAR", "applied, expired, or matches nothing"),
+            Column("state", "VARCHAR", "applied, expired, not yet in force, or matches nothing"),
             count("user_days", "user-days that it matched", "user-days"),
         ),
     ),
@@ -328,7 +346,7 @@ PUBLISHED: tuple[Table, ...] = (
             Column("newest_data", "DATE", "newest day that the data itself speaks of", nullable=True),
             Column("age_days", "BIGINT", "days from there to the as-of day", unit="days", nullable=True),
             Column("max_age_days", "BIGINT", "allowed age", unit="days", nullable=True),
-            Column("freshness", "VARCHAR", "fresh, late, no data or not connected"),
+            Column("freshness", "VARCHAR", "fresh, late, no deadline, no data or not connected"),
             count("files", "files landed", "files"),
             count("rows", "records accepted", "records"),
             count("quarantined", "records and files rejected", "records"),
@@ -338,7 +356,7 @@ PUBLISHED: tuple[Table, ...] = (
     ),
 )
 
-WAREHOUSE = (*WAREHOUSE, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
+WAREHOUSE = (*WAREHOUSE, COVERAGE, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
 TABLES = {t.name: t for t in (*WAREHOUSE, *PUBLISHED)}
 
 

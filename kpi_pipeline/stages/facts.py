@@ -28,6 +28,13 @@ def count_active_users(con: Connection, as_of: date, days: Iterable[date]) -> tu
     return change, wanted
 
 
+def cover_days(con: Connection) -> None:
+    """Rebuilds facts.coverage: on which days anything was delivered."""
+    with transaction(con):
+        run(con, "truncate facts.coverage")
+        fill(con, table("facts.coverage"), sql("stages", "coverage"))
+
+
 def _number_cells(con: Connection) -> None:
     """Numbers combinations and members that are new; old numbers stay."""
     fill(con, table("facts.cells"), sql("stages", "cells"))

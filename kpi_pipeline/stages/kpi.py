@@ -83,10 +83,21 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
             "order by grain, member, period_end",
             {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
         )
+        run(con, "delete from ops.fingerprints where name = $name", {"name": f"kpi:{kpi.id}"})
+        run(
+            con,
+            "insert into ops.fingerprints values ($name, $value)",
+            dict(zip(("name", "value"), stamp(kpi, this.as_of), strict=True)),
+        )
         rows = run(con, "select (select count(*) from temp.fresh), (select count(*) from temp.changed)")[0]
     for name in ("fresh", "stale", "changed"):
         run(con, f"drop table temp.{name}")
     return Computed(*rows)
+
+
+def stamp(kpi: Kpi, as_of: date) -> tuple[str, str]:
+    """What says, in ops.fingerprints, that a KPI has been computed for a day by its present definition."""
+    return f"kpi:{kpi.id}", f"{as_of} {kpi.definition_hash}"
 
 
 def parameters(measure: Measure, as_of: date, connected: Set[str]) -> dict[str, object]:

@@ -4,6 +4,7 @@ Nothing personal belongs here: no person, no person_key, no username. Only what 
 """
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -52,9 +53,8 @@ def publish(
         Rows by table.
     """
     aside = folder / ASIDE
-    aside.mkdir(parents=True, exist_ok=True)
-    for leftover in aside.iterdir():
-        leftover.unlink()
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
     _put_definitions(con, catalog)
     _put_exclusions(con, exclusions)
     _put_health(con, health, as_of)
@@ -91,7 +91,11 @@ def _select(contract: Table) -> str:
         case "kpi_values":
             return "select * from kpi.kpi_values order by kpi_id, grain, member, period_end"
         case "active_users":
-            return "select * from facts.active_users where date <= $as_of order by grain, member, date"
+            # Days after the newest data aren't days without users: nothing is known of them.
+            return (
+                "select * from facts.active_users where date <= $as_of "
+                "and date <= (select max(date) from facts.coverage where has_data) order by grain, member, date"
+            )
         case "scorecard":
             # A scorecard needs a target; see the contract.
             return f"select {', '.join(f'null::{c.type} as {quote(c.name)}' for c in contract.columns)} where false"

@@ -77,6 +77,10 @@ def whole_file(file: LandedFile) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise _unreadable(file, "not_utf8", "other bytes", "UTF-8", "Convert it and deliver it again.") from error
+    except csv.Error as error:
+        raise _unreadable(
+            file, "unreadable", "line ends of its own", "LF or CRLF", "Convert and redeliver it."
+        ) from error
     except TORN_GZIP as error:
         raise _unreadable(file, "truncated", "a torn gzip", "a whole one", "Deliver it again.") from error
     except duckdb.Error as error:

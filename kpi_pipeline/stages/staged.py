@@ -72,16 +72,16 @@ def _check_patterns(con: Connection, rules: HubRegistry) -> None:
 
 
 def stage_user_days(
-    con: Connection, rules: Iterable[Exclusion], secret: SecretStr | None, as_of: date, days: Iterable[date]
+    con: Connection, rules: Iterable[Exclusion], secret: SecretStr | None, days: Iterable[date]
 ) -> list[date]:
     """Stages the days that changed, and those asked for; returns them all.
 
     Args:
-        rules: the exclusion register; rules that have lapsed on `as_of` aren't applied.
+        rules: the exclusion register.
         days: days to stage whether they changed or not.
     """
     with transaction(con):
-        _exclusion_targets(con, [rule for rule in rules if rule.holds_on(as_of)], secret)
+        _exclusion_targets(con, list(rules), secret)
         wanted = sorted({*dirty.days(con, dirty.STAGED), *_days_with_data(con, days)})
         run(con, "create or replace temp table days as select unnest($days::date[]) as date", {"days": wanted})
         if wanted:
@@ -111,7 +111,7 @@ def _exclusion_targets(con: Connection, rules: list[Exclusion], secret: SecretSt
     if rules:
         con.executemany(
             "insert into temp.exclusion_rules values (?, ?, ?, ?, ?, ?)",
-            [(r.id, r.match.cluster, r.match.hub, r.first, r.last, bool(r.match.username)) for r in rules],
+            [(r.id, r.match.cluster, r.match.hub, r.first, r.last_day, bool(r.match.username)) for r in rules],
         )
     people = [
         (rule.id, issuer, person_key(secret, issuer, name))

@@ -141,7 +141,7 @@ class Organisation:
                 raw.load(con, self.landing, RECORDS["hub_registry"], None, True)
             staged.stage_hubs(con, registry)
             raw.load(con, self.landing, RECORDS["hub_activity"], secret, True)
-            days = staged.stage_user_days(con, found.config.exclusions, secret, AS_OF, [])
+            days = staged.stage_user_days(con, found.config.exclusions, secret, [])
             facts.count_active_users(con, AS_OF, [])
         return days
 

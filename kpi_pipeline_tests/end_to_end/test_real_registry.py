@@ -52,7 +52,7 @@ def test_every_entry_is_taken(real_data: Path) -> None:
     with published(real_data) as con:
         assert con.execute("select count(distinct hub_id) from hubs").fetchall() == [(342,)]
         health = "select rows, quarantined, freshness from data_health where source = 'hub_registry'"
-        assert con.execute(health).fetchall() == [(687, 0, "fresh")]
+        assert con.execute(health).fetchall() == [(687, 0, "no deadline")]
 
 
 @pytest.mark.parametrize("day", RUNNING)

@@ -203,7 +203,7 @@ def test_a_notebook_on_the_warehouse_is_named(small: Organisation, tmp_path: Pat
 def test_select_materializes_what_was_asked_for(small: Organisation, tmp_path: Path) -> None:
     config, data = small(), tmp_path / "data"
     done = run(config, data, "--select", 'key:"staged/hubs" or key:"raw/hub_registry" or key:"landing/hub_registry"')
-    assert "nothing is published yet" in done.stdout
+    assert "Nothing was published" in done.stdout
     with duckdb.connect(str(data / "warehouse" / "warehouse.duckdb"), read_only=True) as con:
         assert con.execute("select count(distinct hub_id) from staged.hubs").fetchall() == [(8,)]
         assert con.execute("select count(*) from raw.hub_activity").fetchall() == [(0,)]

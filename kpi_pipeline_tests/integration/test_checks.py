@@ -42,6 +42,7 @@ FAULTS = {
     "insert into raw.quarantine values ('hub_activity', 'b.csv', null, 'truncated', 'raw', null)": "files_are_readable",
     "insert into raw.quarantine select 'hub_activity', 'a.csv', i, 'invalid:date', 'raw', null from range(5) t (i)":
         "few_records_are_rejected",
+    "insert into raw.loads values ('hub_activity', 'empty.csv', 'x', 'k', 0)": "files_hold_records",
     "update staged.activity_accounting set duplicates = 1": "every_record_is_accounted_for",
     "delete from staged.activity_accounting where date = '2026-01-01'": "every_record_is_accounted_for",
     "delete from staged.exclusion_effects": "exclusions_match_something",

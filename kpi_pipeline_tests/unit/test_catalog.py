@@ -118,7 +118,7 @@ def test_five_headlines_are_refused(copy: Path) -> None:
     [
         ('unit = "people"', "", "monthly_active_users.toml: unit"),
         ('sources = ["hub_activity", "hub_registry"]', 'sources = ["hub_activty"]', "monthly_active_users.toml"),
-        ('reads = ["facts.active_users"]', 'reads = ["facts.users"]', "monthly_active_users.toml"),
+        ('reads = ["facts.active_users", "facts.coverage"]', 'reads = ["facts.users"]', "monthly_active_users.toml"),
         ('caveats = """', 'caveat = """', "monthly_active_users.toml: caveats"),
     ],
 )

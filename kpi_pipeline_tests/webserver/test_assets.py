@@ -82,6 +82,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "staged/activity_accounting",
             "staged/exclusion_effects",
             "facts/active_users",
+            "facts/coverage",
         },
         "impact": {
             "kpi/impact/communities_served",

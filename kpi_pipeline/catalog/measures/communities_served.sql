@@ -2,7 +2,8 @@
 with reach as (
     select
         (select min(from_day) from staged.hubs where environment = 'production' and kind = 'hub') as first_hub,
-        (select min(date) from facts.active_users where grain = 'organisation') as first_use
+        (select min(date) from facts.coverage) as first_use,
+        (select max(date) from facts.coverage where has_data) as newest
 ),
 
 day as (
@@ -10,13 +11,13 @@ day as (
         unnest(generate_series(
             case when $has_hub_activity then first_use else first_hub end, $as_of::date, interval 1 day
         ))::date as date,
-        first_use
+        newest
     from reach
 ),
 
 -- (D + 1) - 6 months, so that a period that ends with a month begins with one.
 period as (
-    select date, first_use, ((date + 1) - interval 6 month)::date as start_date
+    select date, newest, ((date + 1) - interval 6 month)::date as start_date
     from day
 ),
 
@@ -31,6 +32,12 @@ last_use as (
 served as (
     select p.date, count(*) filter (where u.last_date >= p.start_date) as communities
     from period as p inner join last_use as u on p.date = u.date
+    group by p.date
+),
+
+covered as (
+    select p.date, count(*) filter (where c.has_data) as days
+    from period as p inner join facts.coverage as c on c.date between p.start_date and p.date
     group by p.date
 ),
 
@@ -53,12 +60,14 @@ figure as (
         coalesce(v.communities, 0) as provisioned,
         case
             when not $has_hub_activity then 'provisioned'
-            when p.start_date < p.first_use then 'incomplete'
+            when p.date > p.newest then 'stale'
+            when c.days < p.date - p.start_date + 1 then 'incomplete'
             else 'ok'
         end as status
     from period as p
     left join served as s on p.date = s.date
     left join provisioned as v on p.date = v.date
+    left join covered as c on p.date = c.date
 )
 
 select

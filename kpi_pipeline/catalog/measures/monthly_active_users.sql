@@ -8,7 +8,7 @@ select
     null as numerator,
     null as denominator,
     a.mau as n,
-    case when a.date - 29 < f.first_date then 'incomplete' else 'ok' end as status
+    c.status_30_days as status
 from facts.active_users as a
-cross join (select min(date) as first_date from facts.active_users where grain = 'organisation') as f
+inner join facts.coverage as c on a.date = c.date
 where a.date <= $as_of

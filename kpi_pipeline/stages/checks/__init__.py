@@ -15,9 +15,19 @@ from kpi_pipeline.stages.checks.model import (
 )
 
 CHECKS: tuple[Check, ...] = (*hubs.CHECKS,)
+# Only publishing can ask for this one: before, some KPIs are still to come.
+EVERY_KPI_IS_COMPUTED = Check(
+    "every_kpi_is_computed",
+    "kpi.kpi_values",
+    "ERROR",
+    "Every KPI of the catalogue has been computed for the as-of day, by its present definition.",
+    "select stamp from (select unnest($stamps::varchar[]) as stamp) "
+    "where stamp not in (select name || ' ' || value from ops.fingerprints)",
+)
 
 __all__ = [
     "CHECKS",
+    "EVERY_KPI_IS_COMPUTED",
     "Check",
     "Outcome",
     "describe",

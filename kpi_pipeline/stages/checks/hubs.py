@@ -22,6 +22,14 @@ CHECKS: tuple[Check, ...] = (
         "select source, file, reason from raw.quarantine where row is null",
     ),
     Check(
+        "files_hold_records",
+        "raw.quarantine",
+        "WARN",
+        "Every landed file has at least one record; an empty export looks like a quiet day.",
+        "select source, file from raw.loads l where rows = 0 and file not in "
+        "(select file from raw.quarantine q where q.source = l.source)",
+    ),
+    Check(
         "few_records_are_rejected",
         "raw.quarantine",
         "WARN",
@@ -46,7 +54,7 @@ CHECKS: tuple[Check, ...] = (
         "WARN",
         "Every rule of the register matches at least one user-day; one that matches none is probably misspelt.",
         "select rule_id from (select unnest($rules::varchar[]) as rule_id) "
-        "where rule_id not in (select rule_id from staged.exclusion_effects)",
+        "where rule_id not in (select rule_id from staged.exclusion_effects where date <= $as_of)",
     ),
     Check(
         "staged_days_are_counted",

@@ -41,21 +41,27 @@ def _named(table: Table, name: str) -> str:
     return f"{table.short_name}_{name}" if table.name == "facts.user_days" else name
 
 
+def _shown(table: Table) -> list[str]:
+    """Columns that tell which rows are wrong; never who a person is."""
+    personal = {column.name for column in table.columns if column.personal}
+    return [quote(name) for name in table.key or [c.name for c in table.columns[:3]] if name not in personal]
+
+
 def key_check(table: Table) -> Check:
-    key = ", ".join(quote(name) for name in table.key)
+    key, shown = ", ".join(map(quote, table.key)), ", ".join(_shown(table))
     return Check(
         _named(table, "key_is_unique"),
         table.name,
         "ERROR",
         f"One row per {', '.join(table.key)}.",
-        f"select {key}, count(*) as rows from {quote(table.name)} group by {key} having count(*) > 1",
+        f"select {shown}, count(*) as rows from {quote(table.name)} group by {key} having count(*) > 1",
     )
 
 
 def null_check(table: Table) -> Check:
     needed = [column for column in table.columns if not column.nullable]
     condition = " or ".join(f"{quote(c.name)} is null" for c in needed)
-    shown = ", ".join(quote(name) for name in table.key or [c.name for c in needed][:3])
+    shown = ", ".join(_shown(table))
     return Check(
         _named(table, "no_nulls"),
         table.name,

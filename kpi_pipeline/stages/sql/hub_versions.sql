@@ -83,7 +83,16 @@ select
     coalesce(hub_type, type_by_rule, 'other') as hub_type,
     list_sort(list_distinct(list_filter(
         list_transform(
-            string_split(coalesce(community, community_by_rule, shown_name), ';'),
+            string_split(
+                -- A cell of nothing but separators names nobody.
+                coalesce(
+                    case when regexp_matches(community, '[^;\s]') then community end,
+                    case when regexp_matches(community_by_rule, '[^;\s]') then community_by_rule end,
+                    case when regexp_matches(shown_name, '[^;\s]') then shown_name end,
+                    r.hub_id
+                ),
+                ';'
+            ),
             lambda name: lower(trim(regexp_replace(name, '\s+', ' ', 'g')))
         ),
         lambda name: name <> ''

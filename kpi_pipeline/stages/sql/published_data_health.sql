@@ -6,6 +6,7 @@ select
     case
         when not h.connected then 'not connected'
         when h.newest_data is null then 'no data'
+        when h.max_age_days is null then 'no deadline'
         when $as_of::date - h.newest_data > h.max_age_days then 'late'
         else 'fresh'
     end as freshness,

@@ -2,6 +2,7 @@ select
     r.* exclude (position),
     case
         when r.until < $as_of then 'expired'
+        when r.first_day > $as_of then 'not yet in force'
         when e.user_days is null then 'matches nothing'
         else 'applied'
     end as state,
