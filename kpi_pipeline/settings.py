@@ -7,12 +7,13 @@ import difflib
 import os
 import re
 import tomllib
-from datetime import date
+from datetime import date, time
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import holidays
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -60,11 +61,36 @@ class Organisation(Strict):
     demo: bool = False
     as_of: date | None = None
     first_day: date = FIRST_DAY
+    fiscal_year_first_month: int = Field(default=1, ge=1, le=12)
 
     @model_validator(mode="after")
     def _fixed_day_is_for_demos(self) -> Self:
         if self.as_of and not self.demo:
             raise ValueError("as_of is fixed only where demo = true; use --as-of or KPI_AS_OF")
+        return self
+
+
+def _known_country(code: str) -> str:
+    if code not in holidays.list_supported_countries():
+        raise ValueError(
+            "not a country code (ISO 3166-1 alpha-2, such as 'US' or 'DE') that has a calendar of holidays"
+        )
+    return code
+
+
+class BusinessHours(Strict):
+    """When the organisation works, in its own time zone: weekdays 1 (Monday) to 7, less the holidays of a country."""
+
+    weekdays: tuple[Annotated[int, Field(ge=1, le=7)], ...] = (1, 2, 3, 4, 5)
+    opens: time = time(9)
+    closes: time = time(17)
+    holidays: Annotated[str, AfterValidator(_known_country)] | None = None
+    subdivision: str | None = None
+
+    @model_validator(mode="after")
+    def _opens_before_it_closes(self) -> Self:
+        if self.closes <= self.opens:
+            raise ValueError(f"'closes' ({self.closes}) is not after 'opens' ({self.opens})")
         return self
 
 
@@ -157,6 +183,7 @@ class Config(Strict):
 
     organisation: Organisation
     sources: Sources = Sources()
+    business_hours: BusinessHours = BusinessHours()
     exclusions: tuple[Exclusion, ...] = ()
 
     @model_validator(mode="before")

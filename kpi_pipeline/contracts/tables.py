@@ -228,6 +228,30 @@ KPI_VALUES = Table(
     "kpi.kpi_values", "Every value of every KPI.", "KPI, grain, member and period", KPI_KEY, KPI_VALUES_COLUMNS
 )
 
+PERIODS = Table(
+    "facts.periods",
+    "Months, fiscal quarters and weeks (from Monday) up to the as-of day; the running ones end on it.",
+    "kind and period",
+    ("kind", "period_start"),
+    (
+        Column("kind", "VARCHAR", "month, quarter or week", values=("month", "quarter", "week")),
+        Column("period_start", "DATE", "first day"),
+        Column("period_end", "DATE", "last day, or the as-of day where that is earlier"),
+        Column("is_closed", "BOOLEAN", "the whole period has passed"),
+    ),
+)
+BUSINESS_HOURS = Table(
+    "facts.business_hours",
+    "When the organisation works, day by day, holidays left out.",
+    "working day",
+    ("date",),
+    (
+        Column("date", "DATE", "calendar day in the organisation's time zone"),
+        Column("opens_at", "TIMESTAMP", "UTC"),
+        Column("closes_at", "TIMESTAMP", "UTC"),
+    ),
+)
+
 # State of the pipeline itself, not of the organisation: days that a stage still has to bring up to date.
 DIRTY_DAYS = Table(
     "ops.dirty_days",
@@ -356,7 +380,7 @@ PUBLISHED: tuple[Table, ...] = (
     ),
 )
 
-WAREHOUSE = (*WAREHOUSE, COVERAGE, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
+WAREHOUSE = (*WAREHOUSE, COVERAGE, PERIODS, BUSINESS_HOURS, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
 TABLES = {t.name: t for t in (*WAREHOUSE, *PUBLISHED)}
 
 
