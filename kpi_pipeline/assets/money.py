@@ -1,5 +1,6 @@
 """The money domain, from landing to facts: ledger, deals and rates; recognised revenue, accrued costs, pipeline."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -24,21 +25,23 @@ STAGED_READS = {
 
 
 @dg.multi_asset(specs=[table_spec(name, group=GROUP, deps=STAGED_READS[name]) for name in STAGED], name="stage_money")
-def stage_lines(pipeline: Pipeline) -> tuple[dg.MaterializeResult[Any], ...]:
+def stage_lines(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     configured = pipeline.settings()
     config = configured.config
     with pipeline.warehouse() as con:
         stage_money(
             con, config.organisation.reporting_currency, config.categories, config.sources.deals, configured.as_of
         )
-        return tuple(dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name)) for name in STAGED)
+        for name in STAGED:
+            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
 
 
 @dg.multi_asset(specs=[table_spec(name, group=GROUP, deps=READS[name]) for name in FACTS], name="recognise_money")
-def recognise_money(pipeline: Pipeline) -> tuple[dg.MaterializeResult[Any], ...]:
+def recognise_money(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     with pipeline.warehouse() as con:
         recognise(con, pipeline.settings().as_of)
-        return tuple(dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name)) for name in FACTS)
+        for name in FACTS:
+            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
 
 
 ASSETS = [
