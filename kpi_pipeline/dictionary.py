@@ -21,7 +21,9 @@ COMMAND = "python -m kpi_pipeline.dictionary"
 # What kpi_values.status can say. A test compares this with the statuses that the formulas and stages/kpi.py give.
 STATUSES = {
     "ok": "The value is what the definition says.",
-    "incomplete": "The period begins before the first data, so the value covers less than the definition asks for.",
+    "incomplete": "The period begins before the first data, or ends after the newest, so the value covers less than "
+    "the definition asks for.",
+    "to date": "The period is still running: the value covers it up to the as-of day.",
     "insufficient": "There are fewer observations (`n`) than the definition asks for: read it with care, and don't "
     "show it outside.",
     "provisioned": "Only a registry is connected: the value says what was provided, not what was used.",

@@ -203,7 +203,7 @@ WAREHOUSE = (
     ),
     Table(
         "facts.bookings",
-        "Amounts as a whole on one day: billed (the ledger's revenue lines) and booked (deals won). Never recognised ones.",
+        "Amounts as a whole on one day: billed (the ledger's revenue lines) and booked (deals won). Never recognised.",
         "basis and item",
         ("basis", "source", "item"),
         (

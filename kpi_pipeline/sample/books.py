@@ -63,7 +63,7 @@ BROKEN: Final = {
 class Line:
     """Money of the ledger, or of a deal: `cents` of `currency`, earned or spent from first to last day."""
 
-    date: date
+    booked: date
     kind: str
     account: str
     category: str
@@ -104,7 +104,7 @@ class Books:
 
     def reported(self, line: Line) -> int:
         """Cents of the reporting currency; half a cent is rounded away from zero."""
-        exact = abs(line.cents) * self.rate(line.currency, line.date)
+        exact = abs(line.cents) * self.rate(line.currency, line.booked)
         cents = int(exact + Fraction(1, 2))
         return -cents if line.cents < 0 else cents
 
@@ -118,9 +118,9 @@ def make_books(seed: int, last_day: date) -> Books:
             *_grants(dice(seed, "grants"), first, last_day),
             *_costs(dice(seed, "costs"), first, last_day),
         ),
-        key=lambda line: (line.date, line.kind, line.account, line.cents),
+        key=lambda line: (line.booked, line.kind, line.account, line.cents),
     )
-    return Books(tuple(line for line in lines if line.date <= last_day), deals, tuple(_rates(seed, first, last_day)))
+    return Books(tuple(line for line in lines if line.booked <= last_day), deals, tuple(_rates(seed, first, last_day)))
 
 
 def write_books(folder: Path, seed: int, last_day: date) -> None:
@@ -185,9 +185,9 @@ def _contract_lines(rng: Random, deals: Iterable[Deal]) -> Iterator[Line]:
         parts = 2 if rng.random() < 0.3 else 1
         for part in range(parts):
             cents = won.cents // parts + (won.cents % parts if part == 0 else 0)
-            yield _like(won, accounts[won.category], cents, won.date + timedelta(days=part * 90))
+            yield _like(won, accounts[won.category], cents, won.booked + timedelta(days=part * 90))
         if rng.random() < 0.15:
-            yield _like(won, accounts[won.category], -_cents(rng, 100, 900), won.date + timedelta(days=30))
+            yield _like(won, accounts[won.category], -_cents(rng, 100, 900), won.booked + timedelta(days=30))
 
 
 def _like(won: Line, account: str, cents: int, when: date) -> Line:
@@ -243,12 +243,12 @@ def _rates(seed: int, first: date, last: date) -> Iterator[tuple[date, str, Frac
 
 def _ledger_row(line: Line) -> dict[str, str]:
     return {
-        "date": line.date.isoformat(),
+        "date": line.booked.isoformat(),
         "kind": line.kind,
         "category": line.account,
         "amount": line.amount,
         "currency": line.currency,
-        "description": f"{line.account.lower()}, {line.date:%Y-%m}".lstrip(", "),
+        "description": f"{line.account.lower()}, {line.booked:%Y-%m}".lstrip(", "),
         "service_start": line.first.isoformat() if line.has_dates else "",
         "service_end": line.last.isoformat() if line.has_dates else "",
         "contract_id": line.contract,
@@ -257,9 +257,9 @@ def _ledger_row(line: Line) -> dict[str, str]:
 
 def _write_ledger(folder: Path, seed: int, books: Books) -> None:
     """A file a year; the newest has the lines that are broken, each in one way."""
-    years = sorted({line.date.year for line in books.lines})
+    years = sorted({line.booked.year for line in books.lines})
     for year in years:
-        rows = [_ledger_row(line) for line in books.lines if line.date.year == year]
+        rows = [_ledger_row(line) for line in books.lines if line.booked.year == year]
         if year == years[-1]:
             rng = dice(seed, "broken lines")
             good = next(row for row in rows if row["kind"] == "cost" and not row["service_start"])
@@ -274,7 +274,7 @@ def _deal_row(deal: Deal) -> tuple[str, ...]:
     line = deal.line
     dates = (line.first.isoformat(), line.last.isoformat()) if line.has_dates else ("", "")
     contract, target = (dates, ("", "")) if deal.stage.startswith("Closed Won") else (("", ""), dates)
-    closed = f"{line.date.isoformat()} 10:{int(deal.id) % 60:02}"
+    closed = f"{line.booked.isoformat()} 10:{int(deal.id) % 60:02}"
     text = (deal.id, f"{line.account} {deal.id}", deal.stage, closed, "an owner", line.amount, line.currency)
     return (*text, line.account, *contract, *target, f"0.{deal.percent}")
 
@@ -307,14 +307,14 @@ def write_truth_of(folder: Path, books: Books, last_day: date) -> None:
     counted = [*books.lines, *(d.line for d in books.deals if d.stage.startswith("Closed Won") and not d.billed)]
     for kind, name, accounts in (("revenue", "revenue", REVENUE), ("cost", "costs", COSTS)):
         total: dict[tuple[date, str], int] = defaultdict(int)
-        credits: dict[tuple[date, str], int] = defaultdict(int)
+        taken_back: dict[tuple[date, str], int] = defaultdict(int)
         for line in counted:
             if line.kind != kind:
                 continue
             for month, cents in by_month(books.reported(line), line.first, line.last).items():
                 for category in (line.category, "total"):
                     total[month, category] += cents
-                    credits[month, category] += min(0, cents)
+                    taken_back[month, category] += min(0, cents)
         categories = (
             "total",
             *dict.fromkeys((*accounts.values(), *(DEAL_TYPES.values() if kind == "revenue" else ()))),
@@ -322,7 +322,7 @@ def write_truth_of(folder: Path, books: Books, last_day: date) -> None:
         rows = [csv_line(("month", "category", "amount", "credits"))]
         for month in _months(min(month for month, _ in total), last_day):
             for category in categories:
-                figures = (_text(figure.get((month, category), 0)) for figure in (total, credits))
+                figures = (_text(figure.get((month, category), 0)) for figure in (total, taken_back))
                 rows.append(csv_line((month.isoformat(), category, *figures)))
         write_file(folder / f"monthly_{name}.csv", b"".join(rows))
     _write_beside(folder, books, last_day)
@@ -333,13 +333,13 @@ def _write_beside(folder: Path, books: Books, last_day: date) -> None:
     figures: dict[tuple[str, str], int] = defaultdict(int)
     for line in books.lines:
         if line.kind == "revenue":
-            figures["billed", f"{line.date:%Y-%m}-01"] += books.reported(line)
+            figures["billed", f"{line.booked:%Y-%m}-01"] += books.reported(line)
     for deal in books.deals:
         line = deal.line
         if deal.stage.startswith("Closed Won"):
-            figures["booked", f"{line.date:%Y-%m}-01"] += books.reported(line)
+            figures["booked", f"{line.booked:%Y-%m}-01"] += books.reported(line)
         elif deal.stage != "closedlost":
-            now = Line(min(line.date, last_day), "", "", "", line.cents, line.currency, line.first, line.last)
+            now = Line(min(line.booked, last_day), "", "", "", line.cents, line.currency, line.first, line.last)
             weighted = Fraction(books.reported(now) * deal.percent, 100)
             figures["pipeline", last_day.isoformat()] += int(weighted + Fraction(1, 2))
     rows = [csv_line(("basis", "date", "amount"))]

@@ -96,8 +96,8 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   - `monthly_revenue.csv`, `monthly_costs.csv`: by month and category, spread day by day; `bookings.csv`: billed,
     booked and the weighted pipeline.
   - `accounting.json`: rows of hubs and their activity quarantined by reason, and user-days (day, hub, person)
-    excluded by rule, set apart as staging or binder, and qualifying. Each rule counts all that it matches, as rules may overlap;
-    `excluded_user_days_total` counts a user-day once.
+    excluded by rule, set apart as staging or binder, and qualifying. Each rule counts all that it
+    matches, as rules may overlap; `excluded_user_days_total` counts a user-day once.
 
 Change the generator, not these files: a test compares them with a fresh write.
 """

@@ -11,6 +11,13 @@ from kpi_pipeline.settings import Categories, Deals
 from kpi_pipeline.warehouse import Connection, fill, quote, run, sql, transaction
 
 STAGED = ("staged.rates", "staged.ledger", "staged.deals")
+# What of the lines at hand is staged.
+GOOD = {
+    "rates": "select currency, date, max(rate) filter (where reason is null) as rate from temp.lines group by all",
+    "ledger": "select * exclude (reason) from temp.lines where reason is null",
+    "deals": "select * exclude (reason, copy) from temp.lines where reason is null and copy = 1",
+}
+LINES = {"rates": "rate_lines", "ledger": "ledger_lines", "deals": "deal_lines"}
 FACTS = ("facts.recognised", "facts.bookings", "facts.pipeline")
 
 
@@ -33,11 +40,8 @@ def stage_money(
         for record in money.RECORDS:
             run(con, "delete from raw.quarantine where source = $s and stage = 'staged'", {"s": record.source})
         _put_categories(con, categories)
-        _stage(con, "rates", "rate_lines", told, "select currency, date, max(rate) filter (where reason is null) as rate "
-               "from temp.lines group by all")  # fmt: skip
-        _stage(con, "ledger", "ledger_lines", told, "select * exclude (reason) from temp.lines where reason is null")
-        _stage(con, "deals", "deal_lines", told, "select * exclude (reason, copy) from temp.lines "
-               "where reason is null and copy = 1")  # fmt: skip
+        for source, good in GOOD.items():
+            _stage(con, source, good, told)
     for name in ("lines", "category_of", "category_rules"):
         run(con, f"drop table temp.{name}")
 
@@ -50,8 +54,8 @@ def recognise(con: Connection, as_of: date) -> None:
             fill(con, table(name), sql("stages", name.split(".")[1]), {"as_of": as_of})
 
 
-def _stage(con: Connection, source: str, lines: str, told: Mapping[str, object], good: str) -> None:
-    run(con, f"create or replace temp table lines as {sql('stages', lines)}", told)
+def _stage(con: Connection, source: str, good: str, told: Mapping[str, object]) -> None:
+    run(con, f"create or replace temp table lines as {sql('stages', LINES[source])}", told)
     fill(con, table(f"staged.{source}"), good)
     day = "close_date" if source == "deals" else "date"
     run(
@@ -66,15 +70,16 @@ def _put_categories(con: Connection, categories: Categories) -> None:
     """A category's own name belongs to it without a rule."""
     run(
         con,
-        "create or replace temp table category_rules (kind varchar, position integer, category varchar, pattern varchar)",
+        "create or replace temp table category_rules "
+        "(kind varchar, position integer, category varchar, pattern varchar)",
     )
-    rules: list[tuple[str, Mapping[str, Sequence[str]]]] = [
-        ("revenue", dict(categories.revenue)),
-        ("cost", dict(categories.costs)),
-    ]
+    rules: dict[str, Mapping[str, Sequence[str]]] = {
+        "revenue": {str(name): globs for name, globs in categories.revenue.items()},
+        "cost": {str(name): globs for name, globs in categories.costs.items()},
+    }
     rows = [
         (kind, category, pattern.lower())
-        for kind, globs in rules
+        for kind, globs in rules.items()
         for own_name in (True, False)
         for category in money.CATEGORIES[kind]
         for pattern in ((category,) if own_name else globs.get(category, ()))

@@ -138,7 +138,8 @@ def _insert_statement(record: Record, source: Reader) -> str:
         raw = source.columns.get(column.name, "null::varchar")
         value = _typed(column, raw, source.typed)
         typed.append(f"{value} as {quote(column.name)}")
-        blank = f"{raw} is null" if source.typed else f"coalesce(trim({raw}), '') = ''"
+        is_text = not source.typed or column.type == "VARCHAR"
+        blank = f"coalesce(trim({raw}::varchar), '') = ''" if is_text else f"{raw} is null"
         if not column.nullable and not column.personal:
             reasons.append((f"missing:{column.name}", blank))
         if not column.personal:

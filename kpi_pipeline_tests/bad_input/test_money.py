@@ -154,7 +154,7 @@ def test_amounts_of_a_parquet_file_are_taken_as_they_are_written(books: Books) -
             "category": ["rent"] * 3,
             "amount": [0.1, 1234567.89, 1e20],
             "currency": ["USD"] * 3,
-            "description": ["text"] * 3,
+            "description": ["", None, "text"],
         }
     )
     frame.write_parquet(books.root / "ledger" / "more.parquet")
