@@ -23,6 +23,7 @@ STATUSES = {
     "ok": "The value is what the definition says.",
     "incomplete": "Nothing was delivered for a day of the period (a gap, or days before the first data).",
     "stale": "The period ends after the newest data: what has not been delivered can't be in the value.",
+    "to date": "The period is still running: the value covers it up to the as-of day.",
     "insufficient": "There are fewer observations (`n`) than the definition asks for: read it with care, and don't "
     "show it outside.",
     "provisioned": "Only a registry is connected: the value says what was provided, not what was used.",

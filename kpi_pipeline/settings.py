@@ -124,9 +124,47 @@ class HubActivity(Strict):
     max_age_days: int = Field(default=2, ge=0)
 
 
+class Ledger(Strict):
+    kind: Literal["table"]
+    path: Path
+    max_age_days: int = Field(default=45, ge=0)
+
+
+class Deals(Strict):
+    """`won` and `lost` are globs on the deal stage, capitals or not; every other stage is open.
+
+    `currency` is that of deals that name none.
+    """
+
+    kind: Literal["hubspot_csv"]
+    path: Path
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
+    won: tuple[str, ...] = ("closedwon", "closed won*")
+    lost: tuple[str, ...] = ("closedlost", "closed lost*")
+    max_age_days: int | None = Field(default=None, ge=0)
+
+
+class Rates(Strict):
+    kind: Literal["table"]
+    path: Path
+    max_age_days: int = Field(default=45, ge=0)
+
+
+class Categories(Strict):
+    """Globs on the names that ledger and deals use, by the category of the organisation's document."""
+
+    revenue: dict[Literal["grants", "development contracts", "cloud service contracts"], tuple[str, ...]] = {}
+    costs: dict[
+        Literal["engineering", "partnerships and community", "executive", "fiscal fee", "services"], tuple[str, ...]
+    ] = {}
+
+
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
+    ledger: Ledger | None = None
+    deals: Deals | None = None
+    rates: Rates | None = None
 
 
 class Match(Strict):
@@ -183,6 +221,7 @@ class Config(Strict):
 
     organisation: Organisation
     sources: Sources = Sources()
+    categories: Categories = Categories()
     business_hours: BusinessHours = BusinessHours()
     exclusions: tuple[Exclusion, ...] = ()
 

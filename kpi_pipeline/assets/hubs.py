@@ -17,10 +17,14 @@ from kpi_pipeline.assets.common import (
     table_spec,
 )
 from kpi_pipeline.assets.sources import load_table, source_assets
+from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.settings import HubRegistry
 from kpi_pipeline.sources.files import list_cluster_yaml
 from kpi_pipeline.stages import cluster_yaml, facts, raw, staged
 from kpi_pipeline.warehouse import Connection, run
+
+# Every domain sends records to quarantine, on the way to raw and to staged.
+QUARANTINE_FROM = (*(f"raw.{source}" for source in RECORDS), "staged.user_days", "staged.ledger", "staged.deals")
 
 
 def _load_registry(con: Connection, pipeline: Pipeline) -> raw.Loaded:
@@ -64,7 +68,7 @@ def stage_user_days(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
 
 @dg.multi_asset(
     specs=[
-        table_spec("raw.quarantine", group=HUBS, deps=("raw.hub_registry", "raw.hub_activity", "staged.user_days")),
+        table_spec("raw.quarantine", group=HUBS, deps=QUARANTINE_FROM),
         table_spec("staged.activity_accounting", group=HUBS, deps=("staged.user_days",)),
         table_spec("staged.exclusion_effects", group=HUBS, deps=("staged.user_days",)),
         table_spec("staged.binder_sessions", group=HUBS, deps=("staged.user_days",)),

@@ -10,7 +10,8 @@ from kpi_pipeline.fingerprint import fingerprint
 class Column:
     """A column, defined once: type (DuckDB's name), meaning, unit, whether it may be null.
 
-    `personal`: it names a person. `optional`: a source's file may lack the column altogether.
+    `personal`: it names a person. `optional`: a source's file may lack the column altogether. `may_be_future`: a day
+    after the fetch is right, such as the end of a contract.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Column:
     nullable: bool = False
     personal: bool = False
     optional: bool = False
+    may_be_future: bool = False
     values: tuple[str, ...] = ()
 
     @property
@@ -38,6 +40,8 @@ class Record:
         day: SQL for the day that a record speaks of.
         rules: reason and SQL condition that no good record meets.
         marks_days: whether a changed record makes its day one that the hub stages must bring up to date.
+        labels: what a CSV's header may call a column instead (label, column), capitals or not.
+        is_open: columns that the contract doesn't know are left unread; otherwise they reject the file.
     """
 
     source: str
@@ -47,6 +51,8 @@ class Record:
     day: str
     rules: tuple[tuple[str, str], ...] = ()
     marks_days: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    is_open: bool = False
 
     @property
     def personal(self) -> bool:

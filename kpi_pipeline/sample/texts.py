@@ -36,6 +36,40 @@ path = "hub_activity"
 # What it takes for the source to call somebody active on a day; it is kept with the data.
 criterion = "a user server ran on that day"
 
+# The books: a line per booking, with the columns date, kind (revenue, cost), category, amount, currency,
+# description and, optional, service_start, service_end (an amount is spread over these days) and contract_id.
+[sources.ledger]
+kind = "table"
+path = "ledger"
+max_age_days = 45                 # older books: a warning, and `late` in data_health
+
+# Deals as HubSpot exports them (CSV, whole, one export in the folder). Deals that are won and that no revenue line
+# of the ledger names as its contract count as revenue too; open ones are the pipeline, which is no revenue.
+[sources.deals]
+kind = "hubspot_csv"
+path = "deals"
+currency = "USD"                  # of deals that name none
+
+# What currencies are worth in the reporting currency: date, currency, rate. The newest rate not after a day
+# holds on it; an amount without a rate is not counted, and is listed in the quarantine.
+[sources.rates]
+kind = "table"
+path = "rates"
+
+# What ledger and deals call a category (globs, whatever the capitals), by the category to report it under.
+# A name that is the category's own needs no rule; what no rule matches is shown as uncategorised.
+[categories.revenue]
+grants = ["41*", "grant"]
+"development contracts" = ["42*", "development"]
+"cloud service contracts" = ["43*", "hub service"]
+
+[categories.costs]
+engineering = ["61*"]
+"partnerships and community" = ["62*"]
+executive = ["63*"]
+"fiscal fee" = ["64*"]
+services = ["65*"]
+
 # The register of exclusions: what is left out of the counts, why, and who approved that. Each rule's effect
 # is counted and published. `match` names usernames (whatever their capitals) or a hub; `from` and `to` are
 # days, both included, and a missing one means without limit.
@@ -52,14 +86,18 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
 - `hub_activity/`: who used which hub on which day; a file per month in several formats, the last month a
   file per day, and in `late/` rows of earlier days that arrived late. A few lines are broken on purpose,
   each in one way.
+- `ledger/`, `deals/`, `rates/`: the books of three years, deals as HubSpot exports them, and exchange rates; a few
+  lines are broken on purpose.
 - `truth/`: what a pipeline has to find, by brute force from the simulated world and not from these files:
   - `active_users.csv.gz`: DAU, WAU, MAU, new, returning and lapsed, by day and grain; a member begins on
     the day of its first qualifying user-day and then has a row for every day.
   - `mau_percentiles.csv`: over production hubs that were in service on all 30 days; from the 30th day on.
   - `communities_served.csv`, `running.csv`: by day.
-  - `accounting.json`: rows quarantined by reason, and user-days (day, hub, person) excluded by rule, set
-    apart as staging or binder, and qualifying. Each rule counts all that it matches, as rules may overlap;
-    `excluded_user_days_total` counts a user-day once.
+  - `monthly_revenue.csv`, `monthly_costs.csv`: by month and category, spread day by day; `bookings.csv`: billed,
+    booked and the weighted pipeline.
+  - `accounting.json`: rows of hubs and their activity quarantined by reason, and user-days (day, hub, person)
+    excluded by rule, set apart as staging or binder, and qualifying. Each rule counts all that it
+    matches, as rules may overlap; `excluded_user_days_total` counts a user-day once.
 
 Change the generator, not these files: a test compares them with a fresh write.
 """

@@ -27,6 +27,8 @@ VIEWS = {
     "communities_served": "Communities served and provisioned in the 6 calendar months that end on each day.",
     "running_infrastructure": "Hubs and clusters in service per day and provider ('all': every provider).",
     "monthly_active_users": "MAU per day at every grain.",
+    "monthly_revenue": "Recognised revenue per month and category ('total': all), with what was billed and booked.",
+    "monthly_costs": "Operational costs per accrual month and category ('total': all), credits beside them.",
 }
 
 

@@ -22,6 +22,8 @@ from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, transac
 INCOMING = "temp.incoming"
 # A reason on the file as a whole: nothing of the file arrived.
 WHOLE_FILE = None
+# At most 9 decimals that say something.
+PLAIN_DECIMAL = "[+-]?[0-9]+([.][0-9]{1,9}0*)?"
 # File, row, reason.
 Reject = tuple[str, int | None, str]
 
@@ -136,12 +138,13 @@ def _insert_statement(record: Record, source: Reader) -> str:
         raw = source.columns.get(column.name, "null::varchar")
         value = _typed(column, raw, source.typed)
         typed.append(f"{value} as {quote(column.name)}")
-        blank = f"{raw} is null" if source.typed else f"coalesce(trim({raw}), '') = ''"
+        is_text = not source.typed or column.type == "VARCHAR"
+        blank = f"coalesce(trim({raw}::varchar), '') = ''" if is_text else f"{raw} is null"
         if not column.nullable and not column.personal:
             reasons.append((f"missing:{column.name}", blank))
         if not column.personal:
             reasons.append((f"invalid:{column.name}", f"not ({blank}) and {value} is null"))
-        if column.type == "DATE":
+        if column.type == "DATE" and not column.may_be_future:
             reasons.append((f"future:{column.name}", f"{value} > $fetched"))
     case = " ".join(f"when {condition} then '{reason}'" for reason, condition in reasons)
     inner = f"select {', '.join(typed)}, $file as _file, {source.row} as _row, case {case} end as _reason"
@@ -170,6 +173,10 @@ def _typed(column: Column, raw: str, typed: bool) -> str:
             # A cast rounds: 2.5 sessions are a fault, not 2.
             whole = f"try_cast({raw} as bigint)"
             return f"case when try_cast({raw} as decimal(38, 9)) = {whole} then {whole} end"
+        case "DECIMAL(38, 9)":
+            # A cast rounds, and takes 1e3; what a Parquet file holds as a float is taken as it is written.
+            text = f"trim({raw}::varchar)"
+            return f"case when regexp_full_match({text}, '{PLAIN_DECIMAL}') then try_cast({text} as decimal(38, 9)) end"
         case other:
             return f"try_cast({raw} as {other})"
 

@@ -114,8 +114,10 @@ def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
         head = content.read(HEAD_BYTES)
     first_line = head.split(b"\n", 1)[0].decode("utf-8-sig")
     header = [name.strip() for name in next(csv.reader(io.StringIO(first_line)), [])]
-    check_columns(record, file, header)
-    types = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in header)
+    names = [_column_of(record, name) for name in header]
+    check_columns(record, file, [name for name in names if name is not None])
+    # By place: two columns that nobody reads may share a name.
+    types = ", ".join(f"column_{place}: 'VARCHAR'" for place, _ in enumerate(header))
     relation = (
         f"read_csv($path, columns = {{{types}}}, header = true, auto_detect = false, delim = ',', quote = '\"', "
         f"escape = '\"', nullstr = '', compression = $compression, store_rejects = true)"
@@ -123,9 +125,16 @@ def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
     return Reader(
         relation,
         {"path": str(path), "compression": "gzip" if gz else "none"},
-        {name: quote(name) for name in header},
+        {name: quote(f"column_{place}") for place, name in enumerate(names) if name is not None},
         "row_number() over ()",
     )
+
+
+def _column_of(record: Record, name: str) -> str | None:
+    """The contract's column behind a name in a header; None: one that is left unread."""
+    known = {column.name for column in record.columns}
+    column = {label.lower(): column for label, column in record.labels}.get(name.lower(), name)
+    return None if record.is_open and column not in known else column
 
 
 def _parquet(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:

@@ -56,6 +56,18 @@ FAULTS = {
     "delete from facts.active_users where grain = 'hub'": "mau_is_what_counting_gives",
     "update kpi.kpi_values set value = 5 where kpi_id = 'impact.mau_p10'": "percentiles_are_ordered",
     "update kpi.kpi_values set status = 'no data'": "no_value_is_no_zero",
+    "insert into facts.recognised values ('ledger', 'a:1', 'cost', 'services', '2026-01-01', 1, 0, 0)":
+        "months_sum_to_the_contract",
+    "insert into staged.deals values ('1', 'won', 'grants', '2026-01-01', '2026-01-01', '2026-01-01', 1, 'USD', 1, 1, "
+    "null, false, 'd.csv', 1)": "months_sum_to_the_contract",
+    "insert into facts.recognised values ('ledger', 'a:1', 'cost', 'services', '2026-01-01', 1, 1, 2)":
+        "part_of_a_month_is_within_it",
+    "insert into raw.ledger values ('2026-01-01', 'cost', 'rent', 1, 'USD', null, null, null, null, 'l.csv', 1)":
+        "every_ledger_line_is_accounted_for",
+    "insert into staged.deals values ('1', 'lost', 'grants', '2026-01-01', '2026-01-01', '2026-01-01', 1, 'USD', 1, 1, "
+    "null, false, 'd.csv', 1)": "every_deal_is_accounted_for",
+    "insert into raw.ledger select '2026-01-01', 'cost', 'rent', 1, 'USD', null, null, null, null, f, 1 "
+    "from (values ('l.csv'), ('m.csv')) t (f)": "ledger_files_do_not_overlap",
 }  # fmt: skip
 
 

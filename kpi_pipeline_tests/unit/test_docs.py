@@ -126,8 +126,11 @@ def _reason_codes() -> set[str]:
         found |= set(re.findall(r'rejected\[f?"([a-z_0-9]+)', source))
         found |= set(re.findall(r"_reason = '([^']+)'", source))
         found |= set(re.findall(r"'([a-z_0-9]+)' as reason", source))
-    activity = (PACKAGE / "stages" / "sql" / "activity.sql").read_text(encoding="utf-8")
-    found |= set(re.findall(r"(?:then|else) '([a-z_]+)'", activity))
+    # In SQL: the branches of the last CASE before `as reason`.
+    for path in (PACKAGE / "stages" / "sql").glob("*.sql"):
+        before, named, _ = path.read_text(encoding="utf-8").partition(" as reason")
+        if named:
+            found |= set(re.findall(r"(?:then|else) '([a-z_:]+)'", before[before.rindex("case") :]))
     return {reason.split(":")[0] for reason in found}
 
 

@@ -92,6 +92,19 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "kpi/impact/mau_p90",
         },
         "running_infrastructure": {"kpi/running_infrastructure/running_hubs_and_clusters"},
+        "money": {
+            *(f"{stage}/{source}" for stage in ("landing", "raw") for source in ("ledger", "deals", "rates")),
+            "staged/ledger",
+            "staged/deals",
+            "staged/rates",
+            "facts/recognised",
+            "facts/bookings",
+            "facts/pipeline",
+        },
+        "sustainability": {
+            "kpi/sustainability/monthly_revenue",
+            "kpi/sustainability/monthly_operational_costs",
+        },
         "published": {
             "published/active_users",
             "published/communities",
