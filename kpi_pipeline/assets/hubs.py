@@ -17,6 +17,7 @@ from kpi_pipeline.assets.common import (
     table_spec,
 )
 from kpi_pipeline.assets.sources import load_table, source_assets
+from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.settings import HubRegistry
 from kpi_pipeline.sources.files import list_cluster_yaml
 from kpi_pipeline.stages import cluster_yaml, facts, raw, staged
@@ -66,7 +67,7 @@ def stage_user_days(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
 
 @dg.multi_asset(
     specs=[
-        table_spec("raw.quarantine", group=HUBS, deps=("raw.hub_registry", "raw.hub_activity", "staged.user_days")),
+        table_spec("raw.quarantine", group=HUBS, deps=(*(f"raw.{s}" for s in RECORDS), "staged.user_days", "staged.charges")),
         table_spec("staged.activity_accounting", group=HUBS, deps=("staged.user_days",)),
         table_spec("staged.exclusion_effects", group=HUBS, deps=("staged.user_days",)),
         table_spec("staged.binder_sessions", group=HUBS, deps=("staged.user_days",)),

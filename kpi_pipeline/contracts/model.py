@@ -10,7 +10,8 @@ from kpi_pipeline.fingerprint import fingerprint
 class Column:
     """A column, defined once: type (DuckDB's name), meaning, unit, whether it may be null.
 
-    `personal`: it names a person. `optional`: a source's file may lack the column altogether.
+    `personal`: it names a person. `optional`: a source's file may lack the column altogether. `future`: a day that may
+    lie after the fetch, such as the end of a contract.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Column:
     nullable: bool = False
     personal: bool = False
     optional: bool = False
+    future: bool = False
     values: tuple[str, ...] = ()
 
     @property

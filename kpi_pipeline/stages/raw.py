@@ -80,6 +80,8 @@ def _files_that_count(landing: Landing, record: Record) -> list[LandedFile]:
 def _keying(con: Connection, record: Record, secret: SecretStr | None) -> str:
     if not record.personal or secret is None:
         return record.version
+    if not _is_on_hubs(record):
+        return fingerprint(record.version, identity.secret_fingerprint(secret))
     overrides = run(con, "select * from (" + ISSUER_OVERRIDES + ") order by all")
     return fingerprint(record.version, identity.secret_fingerprint(secret), overrides)
 
@@ -107,7 +109,7 @@ def _read_files(
     run(con, f"create or replace temp table incoming ({columns}, _file varchar, _row bigint, _reason varchar)")
     rejects = [reject for file in files for reject in _read(con, landing, record, file)]
     if record.personal and secret is not None:
-        _add_keys(con, secret)
+        _add_keys(con, record, secret)
     return rejects
 
 
@@ -141,7 +143,7 @@ def _insert_statement(record: Record, source: Reader) -> str:
             reasons.append((f"missing:{column.name}", blank))
         if not column.personal:
             reasons.append((f"invalid:{column.name}", f"not ({blank}) and {value} is null"))
-        if column.type == "DATE":
+        if column.type == "DATE" and not column.future:
             reasons.append((f"future:{column.name}", f"{value} > $fetched"))
     case = " ".join(f"when {condition} then '{reason}'" for reason, condition in reasons)
     inner = f"select {', '.join(typed)}, $file as _file, {source.row} as _row, case {case} end as _reason"
@@ -170,6 +172,10 @@ def _typed(column: Column, raw: str, typed: bool) -> str:
             # A cast rounds: 2.5 sessions are a fault, not 2.
             whole = f"try_cast({raw} as bigint)"
             return f"case when try_cast({raw} as decimal(38, 9)) = {whole} then {whole} end"
+        case "DECIMAL(38, 9)" if not typed:
+            # A cast rounds, and takes '1e3'.
+            number = f"regexp_full_match(trim({raw}), '[+-]?[0-9]+([.][0-9]{{1,9}})?')"
+            return f"case when {number} then try_cast(trim({raw}) as decimal(38, 9)) end"
         case other:
             return f"try_cast({raw} as {other})"
 
@@ -188,27 +194,43 @@ def _shift_rows(con: Connection, file: str, rejected: Sequence[int]) -> None:
     )
 
 
-def _add_keys(con: Connection, secret: SecretStr) -> None:
+def _is_on_hubs(record: Record) -> bool:
+    """Whether its people are known to a hub's identity issuer; other sources vouch for their own."""
+    return any(column.name == "cluster" for column in record.columns)
+
+
+def _person_column(record: Record) -> Column:
+    return next(column for column in record.columns if column.personal)
+
+
+def _add_keys(con: Connection, record: Record, secret: SecretStr) -> None:
     """Adds a table temp.names (issuer, username, normalised, person_key) for what came in."""
-    run(con, f"create or replace temp table overrides as {ISSUER_OVERRIDES}")
+    person = _person_column(record)
+    name = quote(person.name)
     run(con, "alter table temp.incoming add column issuer varchar")
-    run(con, f"update {INCOMING} set issuer = cluster")
+    if _is_on_hubs(record):
+        run(con, f"create or replace temp table overrides as {ISSUER_OVERRIDES}")
+        run(con, f"update {INCOMING} set issuer = cluster")
+        run(
+            con,
+            f"update {INCOMING} i set issuer = o.identity_issuer from overrides o where i.cluster = o.cluster "
+            "and i.hub = o.hub and i.date >= o.from_day and i.date < o.to_day",
+        )
+    else:
+        run(con, f"update {INCOMING} set issuer = $source", {"source": record.source})
     run(
         con,
-        f"update {INCOMING} i set issuer = o.identity_issuer from overrides o where i.cluster = o.cluster "
-        "and i.hub = o.hub and i.date >= o.from_day and i.date < o.to_day",
-    )
-    run(
-        con,
-        "create or replace temp table names as select distinct issuer, username, null::varchar as normalised, "
-        f"null::uuid as person_key from {INCOMING} where _reason is null and username is not null",
+        f"create or replace temp table names as select distinct issuer, {name} as username, null::varchar as normalised, "
+        f"null::uuid as person_key from {INCOMING} where _reason is null and {name} is not null",
     )
     identity.add_normalised_names(con, "temp.names")
     key, pads = identity.key_expression(secret)
     run(con, f"update temp.names set person_key = {key} where normalised <> ''", pads)
+    if person.nullable:
+        return
     run(
         con,
-        f"update {INCOMING} i set _reason = 'missing:username' where _reason is null and (username is null or username "
+        f"update {INCOMING} i set _reason = 'missing:{person.name}' where _reason is null and ({name} is null or {name} "
         "in (select username from temp.names where person_key is null))",
     )
 
@@ -227,7 +249,9 @@ def _store(
     join = ""
     if record.personal:
         chosen += ", n.person_key"
-        join = "join temp.names n on n.issuer = i.issuer and n.username = i.username"
+        person = _person_column(record)
+        outer = "left " if person.nullable else ""
+        join = f"{outer}join temp.names n on n.issuer = i.issuer and n.username = i.{quote(person.name)}"
     fill(con, target, f"select {chosen}, i._file, i._row from {INCOMING} i {join} where i._reason is null")
     fill(
         con,
