@@ -67,7 +67,9 @@ def stage_user_days(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
 
 @dg.multi_asset(
     specs=[
-        table_spec("raw.quarantine", group=HUBS, deps=(*(f"raw.{s}" for s in RECORDS), "staged.user_days", "staged.charges")),
+        table_spec(
+            "raw.quarantine", group=HUBS, deps=(*(f"raw.{s}" for s in RECORDS), "staged.user_days", "staged.charges")
+        ),
         table_spec("staged.activity_accounting", group=HUBS, deps=("staged.user_days",)),
         table_spec("staged.exclusion_effects", group=HUBS, deps=("staged.user_days",)),
         table_spec("staged.binder_sessions", group=HUBS, deps=("staged.user_days",)),

@@ -87,7 +87,9 @@ CHARGES = Record(
     "What was charged for a service, and what the price list says.",
     "state",
     (
-        Column("charge_id", "VARCHAR", "its id where it is from; the same id counts once", nullable=True, optional=True),
+        Column(
+            "charge_id", "VARCHAR", "its id where it is from; the same id counts once", nullable=True, optional=True
+        ),
         Column("community", "VARCHAR", "who is charged", nullable=True, optional=True),
         Column("contract", "VARCHAR", "the contract", nullable=True, optional=True),
         Column("month", "VARCHAR", "the month of service, 2026-03", nullable=True, optional=True),

@@ -90,7 +90,9 @@ def write_opinion(folder: Path, world: World, counted: pl.DataFrame) -> None:
     Args:
         counted: qualifying user-days of the world: day and communities, as truth.py has them.
     """
-    communities = sorted({c for hub in world.hubs if hub.kind == "production" for v in hub.versions for c in v.communities})
+    communities = sorted(
+        {c for hub in world.hubs if hub.kind == "production" for v in hub.versions for c in v.communities}
+    )
     batches, answers = _surveys(world, communities)
     works = _works(world, communities)
     charges = _charges(world, communities)
@@ -349,7 +351,9 @@ def _charges(world: World, communities: list[str]) -> list[Charge]:
         listed = whole(rng, 400_000, 3_000_000)
         charged = listed * whole(rng, 40, 100) // 100
         contract = f"C-{place + 1:03}"
-        found.append(Charge(f"{contract}-1", community, contract, first, first + timedelta(whole(rng, 20, 500)), listed, charged))
+        found.append(
+            Charge(f"{contract}-1", community, contract, first, first + timedelta(whole(rng, 20, 500)), listed, charged)
+        )
         for month in _months(world):
             if rng.random() < 0.5:
                 listed = whole(rng, 5_000, 90_000)
@@ -442,7 +446,8 @@ def _declarations(world: World, communities: list[str]) -> list[Declaration]:
 def _write_communities(folder: Path, declarations: list[Declaration]) -> None:
     header = ("community", "historically_marginalised", "valid_from", "valid_to", "declared_by", "self_declared")
     rows = [
-        (d.community, "yes" if d.is_marginalised else "no", d.first, d.end, "community", d.declared) for d in declarations
+        (d.community, "yes" if d.is_marginalised else "no", d.first, d.end, "community", d.declared)
+        for d in declarations
     ]
     _write(folder / "communities" / "declarations.csv", [header, *rows])
 

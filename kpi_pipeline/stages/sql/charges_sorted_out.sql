@@ -3,7 +3,7 @@
 with charge as (
     select
         charge_id,
-        lower(regexp_replace(community, '\s+', ' ', 'g')) as community,
+        nullif(lower(trim(regexp_replace(community, '\s+', ' ', 'g'))), '') as community,
         contract,
         coalesce(service_start, (left(month, 7) || '-01')::date) as first_day,
         coalesce(service_end, last_day((left(month, 7) || '-01')::date)) as last_day,

@@ -2,7 +2,7 @@
 -- days at which any declaration begins or ends cut the time into pieces; neighbours that say the same are not joined.
 with declaration as (
     select
-        lower(regexp_replace(community, '\s+', ' ', 'g')) as community,
+        nullif(lower(trim(regexp_replace(community, '\s+', ' ', 'g'))), '') as community,
         historically_marginalised = 'yes' as is_marginalised,
         valid_from,
         coalesce(valid_to, date '9999-12-31') as valid_to,

@@ -4,7 +4,7 @@ with answer as (
     select
         date,
         lower(survey) as survey,
-        lower(regexp_replace(community, '\s+', ' ', 'g')) as community,
+        nullif(lower(trim(regexp_replace(community, '\s+', ' ', 'g'))), '') as community,
         person_key,
         score,
         list_sort(list_distinct(list_filter(

@@ -1,7 +1,7 @@
 select
     date,
     lower(survey) as survey,
-    lower(regexp_replace(community, '\s+', ' ', 'g')) as community,
+    nullif(lower(trim(regexp_replace(community, '\s+', ' ', 'g'))), '') as community,
     sum(invited)::bigint as invited
 from raw.survey_invitations
 group by all
