@@ -1,4 +1,4 @@
-"""The opinion domain: surveys, publications, what communities declare of themselves, and prices. No SQL that moves data."""
+"""The opinion domain: surveys, publications, declarations of communities, and prices. No SQL that moves data."""
 
 from kpi_pipeline.contracts.columns import DAY, FILE, PERSON, ROW, VALUE, count, raw_table
 from kpi_pipeline.contracts.model import Column, Record, Table

@@ -1,4 +1,4 @@
-"""What people say of the organisation and what it gives: surveys, publications, declarations, charges; and the truth of them.
+"""What people say of the organisation and what it gives: surveys, publications, declarations, charges; and their truth.
 
 The truth is counted from what is simulated here, never from the files. Never here: anything about who used which hub.
 """
@@ -35,7 +35,7 @@ Period = tuple[date, date, bool]
 
 @dataclass(frozen=True)
 class Answer:
-    """`batch` is the invitation it goes back to, if any; a repeated one is the same answer, given differently before."""
+    """`batch` is the invitation that it goes back to; one that is replaced was given differently later that day."""
 
     when: date
     survey: str

@@ -26,7 +26,7 @@ VIEWS = {
     "communities_served": "Communities served and provisioned in the 6 calendar months that end on each day.",
     "running_infrastructure": "Hubs and clusters in service per day and provider ('all': every provider).",
     "monthly_active_users": "MAU per day at every grain.",
-    "community_satisfaction": "Satisfaction per month and fiscal quarter, of all and by community, with what stands beside it.",
+    "community_satisfaction": "Satisfaction per month and fiscal quarter, of all and by community, with response rate.",
     "publications": "Publications and presentations per month and fiscal quarter, of all and by community.",
     "cost_reduction": "List price less charged price per month.",
 }

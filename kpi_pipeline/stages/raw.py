@@ -220,8 +220,8 @@ def _add_keys(con: Connection, record: Record, secret: SecretStr) -> None:
         run(con, f"update {INCOMING} set issuer = $source", {"source": record.source})
     run(
         con,
-        f"create or replace temp table names as select distinct issuer, {name} as username, null::varchar as normalised, "
-        f"null::uuid as person_key from {INCOMING} where _reason is null and {name} is not null",
+        f"create or replace temp table names as select distinct issuer, {name} as username, "
+        f"null::varchar as normalised, null::uuid as person_key from {INCOMING} where _reason is null and {name} is not null",
     )
     identity.add_normalised_names(con, "temp.names")
     key, pads = identity.key_expression(secret)
@@ -230,8 +230,8 @@ def _add_keys(con: Connection, record: Record, secret: SecretStr) -> None:
         return
     run(
         con,
-        f"update {INCOMING} i set _reason = 'missing:{person.name}' where _reason is null and ({name} is null or {name} "
-        "in (select username from temp.names where person_key is null))",
+        f"update {INCOMING} i set _reason = 'missing:{person.name}' where _reason is null and ({name} is null "
+        f"or {name} in (select username from temp.names where person_key is null))",
     )
 
 

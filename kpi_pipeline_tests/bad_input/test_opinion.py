@@ -1,4 +1,4 @@
-"""Wrong and awkward surveys, publications, declarations and charges: quarantined with a reason, or counted as documented."""
+"""Wrong and awkward surveys, publications, declarations and charges: quarantined, or counted as documented."""
 
 import json
 from collections.abc import Iterator
@@ -83,7 +83,7 @@ BAD_ANSWERS = {
     "2025-07-11,s,satisfaction,5,reef,zz-bobby,4,": "future:date",
     "01/06/2025,s,satisfaction,5,reef,zz-bobby,4,": "invalid:date",
     "2025-06-01,,satisfaction,5,reef,zz-bobby,4,": "missing:survey",
-    f"2025-06-01,s,satisfaction,5,reef,zz-bobby,4,zz-bobby thinks that the queue is {'very ' * 9}long": "free_text:themes",
+    f"2025-06-01,s,satisfaction,5,reef,zz-bobby,4,zz-bobby finds it {'very ' * 9}slow": "free_text:themes",
 }
 
 

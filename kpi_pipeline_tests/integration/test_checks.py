@@ -35,7 +35,8 @@ insert into kpi.kpi_values
     from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
 insert into staged.hubs (hub_id, from_day, to_day, cluster, hub, display_name, environment, kind, hub_type,
         communities, identity_issuer, _file, _row)
-    values ('a/one', '2025-01-01', '9999-12-31', 'a', 'one', 'One', 'production', 'hub', 'other', ['reef'], 'a', 'h', 1);
+    values ('a/one', '2025-01-01', '9999-12-31', 'a', 'one', 'One', 'production', 'hub', 'other', ['reef'], 'a', 'h',
+        1);
 insert into staged.charges values ('reef', null, '2026-01-31', '2026-02-01', 10, 8.99, 'c', 1);
 insert into facts.cost_reductions values ('c', 1, '2026-01-01', '2026-01-31', '2026-01-31', 0.51),
     ('c', 1, '2026-02-01', '2026-02-01', '2026-02-01', 0.50);

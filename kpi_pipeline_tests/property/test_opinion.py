@@ -1,4 +1,4 @@
-"""Identities of the opinion domain: months sum to the charge, and works are the same however often they are reported."""
+"""Identities of the opinion domain: months sum to the charge, and works don't depend on how often they are reported."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -62,7 +62,8 @@ def works(con: Connection, reports: Sequence[Report]) -> list[tuple[object, ...]
     con.execute("delete from raw.publications")
     for number, (day, doi, title, kind, community) in enumerate(reports):
         con.execute(
-            "insert into raw.publications (date, doi, title, kind, community, _file, _row) values (?, ?, ?, ?, ?, 'f', ?)",
+            "insert into raw.publications (date, doi, title, kind, community, _file, _row) "
+            "values (?, ?, ?, ?, ?, 'f', ?)",
             [day, doi, title, kind, community, number],
         )
     return run(con, f"select work, date, doi, communities, contents from ({sql('stages', 'works')}) order by work")

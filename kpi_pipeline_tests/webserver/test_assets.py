@@ -7,8 +7,7 @@ import pytest
 
 from kpi_pipeline import catalog
 from kpi_pipeline.catalog import Kpi
-from kpi_pipeline.contracts import opinion
-from kpi_pipeline.contracts import RECORDS, TABLES, WAREHOUSE
+from kpi_pipeline.contracts import RECORDS, TABLES, WAREHOUSE, opinion
 from kpi_pipeline.stages.checks import CHECKS
 from kpi_pipeline_tests.end_to_end.commands import values, wait_until
 from kpi_pipeline_tests.webserver.conftest import LAST_DAY

@@ -36,7 +36,7 @@ CHECKS: tuple[Check, ...] = (
         "communities_are_known",
         "facts.survey_answers",
         "WARN",
-        "Communities in surveys, publications, declarations and charges are in the hub registry; others may be misspelt.",
+        "Communities in surveys, publications, declarations and charges are in the registry; others may be misspelt.",
         """with named as (
             select community from facts.survey_answers
             union select community from staged.survey_invitations
