@@ -159,12 +159,25 @@ class Categories(Strict):
     ] = {}
 
 
+class TableDrop(Strict):
+    """A source of files in the table format that needs no settings of its own."""
+
+    kind: Literal["table"]
+    path: Path
+    max_age_days: int | None = Field(default=None, ge=0)
+
+
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
     ledger: Ledger | None = None
     deals: Deals | None = None
     rates: Rates | None = None
+    surveys: TableDrop | None = None
+    survey_invitations: TableDrop | None = None
+    publications: TableDrop | None = None
+    communities: TableDrop | None = None
+    charges: TableDrop | None = None
 
 
 class Match(Strict):

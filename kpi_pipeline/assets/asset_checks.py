@@ -19,6 +19,7 @@ SHOWN_ON = {
     "key_is_unique": "impact.monthly_active_users",
     "no_nulls": "impact.monthly_active_users",
     "no_value_is_no_zero": "impact.monthly_active_users",
+    "few_people_are_not_shown": "qualitative.community_satisfaction",
 }
 
 

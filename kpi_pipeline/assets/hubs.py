@@ -24,7 +24,13 @@ from kpi_pipeline.stages import cluster_yaml, facts, raw, staged
 from kpi_pipeline.warehouse import Connection, run
 
 # Every domain sends records to quarantine, on the way to raw and to staged.
-QUARANTINE_FROM = (*(f"raw.{source}" for source in RECORDS), "staged.user_days", "staged.ledger", "staged.deals")
+QUARANTINE_FROM = (
+    *(f"raw.{source}" for source in RECORDS),
+    "staged.user_days",
+    "staged.ledger",
+    "staged.deals",
+    "staged.charges",
+)
 
 
 def _load_registry(con: Connection, pipeline: Pipeline) -> raw.Loaded:

@@ -24,5 +24,8 @@ def count(name: str, description: str, unit: str) -> Column:
 
 def raw_table(record: Record) -> Table:
     """The raw table of a stream: every field kept, a person's name become a key, and where the row came from."""
-    columns = (PERSON if c.personal else replace(c, type=RAW_TYPES.get(c.type, c.type)) for c in record.columns)
+    columns = (
+        replace(PERSON, nullable=c.nullable) if c.personal else replace(c, type=RAW_TYPES.get(c.type, c.type))
+        for c in record.columns
+    )
     return Table(f"raw.{record.source}", record.description, "record", (), (*columns, FILE, ROW))

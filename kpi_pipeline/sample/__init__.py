@@ -8,9 +8,10 @@ from pathlib import Path
 
 from kpi_pipeline.sample.books import write_books
 from kpi_pipeline.sample.layout import activity_files, make_damage
+from kpi_pipeline.sample.opinion import write_opinion
 from kpi_pipeline.sample.simulate import make_world
 from kpi_pipeline.sample.texts import config, readme
-from kpi_pipeline.sample.truth import write_truth
+from kpi_pipeline.sample.truth import qualifying, write_truth
 from kpi_pipeline.sample.write import write_activity, write_file, write_registry
 
 __all__ = ["write_sample"]
@@ -40,6 +41,7 @@ def write_sample(
     write_activity(folder / "hub_activity", world, files, damage)
     write_truth(folder / "truth", world, damage)
     write_books(folder, seed, last_day)
+    write_opinion(folder, world, qualifying(world))
     write_file(folder / "kpi.toml", config(world).encode())
     write_file(folder / "README.md", readme(world).encode())
 

@@ -70,6 +70,34 @@ executive = ["63*"]
 "fiscal fee" = ["64*"]
 services = ["65*"]
 
+# What people say of us: a row per answer, with a score from 1 to 5 and tags, never free text. Columns: date, survey,
+# kind, scale, community, respondent (hashed like a username; empty: anonymous), score, themes ("speed;storage").
+[sources.surveys]
+kind = "table"
+path = "surveys"
+
+# How many were asked, so that there is a response rate: date, survey, community, invited.
+[sources.survey_invitations]
+kind = "table"
+path = "survey_invitations"
+
+# What came of the use of our hubs: date, doi, title, kind, community ("a; b" for two) or hub, url.
+[sources.publications]
+kind = "table"
+path = "publications"
+
+# What communities have declared of themselves: community, historically_marginalised (yes, no), valid_from, valid_to,
+# declared_by, self_declared (the day). Of communities, never of a person.
+[sources.communities]
+kind = "table"
+path = "communities"
+
+# What we charge and what the price list says: charge_id, community or contract, month or service_start and service_end,
+# list_price, charged_price, currency.
+[sources.charges]
+kind = "table"
+path = "charges"
+
 # The register of exclusions: what is left out of the counts, why, and who approved that. Each rule's effect
 # is counted and published. `match` names usernames (whatever their capitals) or a hub; `from` and `to` are
 # days, both included, and a missing one means without limit.
@@ -88,6 +116,8 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   each in one way.
 - `ledger/`, `deals/`, `rates/`: the books of three years, deals as HubSpot exports them, and exchange rates; a few
   lines are broken on purpose.
+- `surveys/`, `survey_invitations/`, `publications/`, `communities/`, `charges/`: what people say, what came of the use
+  of the hubs, what communities declare of themselves, and prices.
 - `truth/`: what a pipeline has to find, by brute force from the simulated world and not from these files:
   - `active_users.csv.gz`: DAU, WAU, MAU, new, returning and lapsed, by day and grain; a member begins on
     the day of its first qualifying user-day and then has a row for every day.
@@ -98,6 +128,9 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   - `accounting.json`: rows of hubs and their activity quarantined by reason, and user-days (day, hub, person)
     excluded by rule, set apart as staging or binder, and qualifying. Each rule counts all that it
     matches, as rules may overlap; `excluded_user_days_total` counts a user-day once.
+
+  - `opinion/`: satisfaction, publications, cost reductions and marginalised communities served, and the rows of
+    these sources that are quarantined.
 
 Change the generator, not these files: a test compares them with a fresh write.
 """

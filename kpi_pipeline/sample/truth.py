@@ -26,6 +26,11 @@ COUNTS: Final = ("dau", "wau", "mau", "new", "returning", "lapsed")
 HubMau = dict[tuple[int, str], int]
 
 
+def qualifying(world: World) -> pl.DataFrame:
+    """Qualifying user-days: day, who, and each grain's member on that day."""
+    return _qualifying(_excluded(world.rows.select("day", "hub", "person").unique(), world), world)
+
+
 def write_truth(folder: Path, world: World, damage: dict[str, tuple[Damage, ...]]) -> None:
     user_days = _excluded(world.rows.select("day", "hub", "person").unique(), world)
     counted = _qualifying(user_days, world)

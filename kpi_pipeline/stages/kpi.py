@@ -123,11 +123,14 @@ def _say_that_there_is_none(con: Connection, kpi: Kpi, this: Run) -> None:
 
 
 def latest(con: Connection, kpi: Kpi) -> tuple[object, str, date]:
-    """The newest value of a KPI for the organisation, its status, and the day that it is of."""
+    """The newest value of a KPI for the organisation, its status, and the day that it is of.
+
+    Of periods that end on one day, such as a month and its quarter, the shortest.
+    """
     rows = run(
         con,
         "select value, status, period_end from kpi.kpi_values where kpi_id = $kpi_id and grain = 'organisation' "
-        "order by period_end desc limit 1",
+        "order by period_end desc, period_start desc limit 1",
         {"kpi_id": kpi.id},
     )
     value, status, day = rows[0]
@@ -139,6 +142,8 @@ def series(con: Connection, kpi: Kpi, days: int = 400) -> list[tuple[date, float
     return run(
         con,
         "select * from (select period_end, value::double from kpi.kpi_values where kpi_id = $kpi_id "
-        "and grain = 'organisation' and value is not null order by period_end desc limit $days) order by 1",
+        "and grain = 'organisation' and value is not null "
+        "qualify row_number() over (partition by period_end order by period_start desc) = 1 "
+        "order by period_end desc limit $days) order by 1",
         {"kpi_id": kpi.id, "days": days},
     )

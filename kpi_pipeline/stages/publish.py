@@ -29,6 +29,9 @@ VIEWS = {
     "monthly_active_users": "MAU per day at every grain.",
     "monthly_revenue": "Recognised revenue per month and category ('total': all), with what was billed and booked.",
     "monthly_costs": "Operational costs per accrual month and category ('total': all), credits beside them.",
+    "community_satisfaction": "Satisfaction per month and fiscal quarter, of all and by community, with response rate.",
+    "publications": "Publications and presentations per month and fiscal quarter, of all and by community.",
+    "cost_reduction": "List price less charged price per month.",
 }
 
 

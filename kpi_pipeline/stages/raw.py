@@ -82,6 +82,8 @@ def _files_that_count(landing: Landing, record: Record) -> list[LandedFile]:
 def _keying(con: Connection, record: Record, secret: SecretStr | None) -> str:
     if not record.personal or secret is None:
         return record.version
+    if not _is_on_hubs(record):
+        return fingerprint(record.version, identity.secret_fingerprint(secret))
     overrides = run(con, "select * from (" + ISSUER_OVERRIDES + ") order by all")
     return fingerprint(record.version, identity.secret_fingerprint(secret), overrides)
 
@@ -109,7 +111,7 @@ def _read_files(
     run(con, f"create or replace temp table incoming ({columns}, _file varchar, _row bigint, _reason varchar)")
     rejects = [reject for file in files for reject in _read(con, landing, record, file)]
     if record.personal and secret is not None:
-        _add_keys(con, secret)
+        _add_keys(con, record, secret)
     return rejects
 
 
@@ -195,28 +197,45 @@ def _shift_rows(con: Connection, file: str, rejected: Sequence[int]) -> None:
     )
 
 
-def _add_keys(con: Connection, secret: SecretStr) -> None:
+def _is_on_hubs(record: Record) -> bool:
+    """Whether its people are known to a hub's identity issuer; other sources vouch for their own."""
+    return any(column.name == "cluster" for column in record.columns)
+
+
+def _person_column(record: Record) -> Column:
+    return next(column for column in record.columns if column.personal)
+
+
+def _add_keys(con: Connection, record: Record, secret: SecretStr) -> None:
     """Adds a table temp.names (issuer, username, normalised, person_key) for what came in."""
-    run(con, f"create or replace temp table overrides as {ISSUER_OVERRIDES}")
+    person = _person_column(record)
+    name = quote(person.name)
     run(con, "alter table temp.incoming add column issuer varchar")
-    run(con, f"update {INCOMING} set issuer = cluster")
+    if _is_on_hubs(record):
+        run(con, f"create or replace temp table overrides as {ISSUER_OVERRIDES}")
+        run(con, f"update {INCOMING} set issuer = cluster")
+        run(
+            con,
+            f"update {INCOMING} i set issuer = o.identity_issuer from overrides o where i.cluster = o.cluster "
+            "and i.hub = o.hub and i.date >= o.from_day and i.date < o.to_day",
+        )
+    else:
+        run(con, f"update {INCOMING} set issuer = $source", {"source": record.source})
     run(
         con,
-        f"update {INCOMING} i set issuer = o.identity_issuer from overrides o where i.cluster = o.cluster "
-        "and i.hub = o.hub and i.date >= o.from_day and i.date < o.to_day",
-    )
-    run(
-        con,
-        "create or replace temp table names as select distinct issuer, username, null::varchar as normalised, "
-        f"null::uuid as person_key from {INCOMING} where _reason is null and username is not null",
+        f"create or replace temp table names as select distinct issuer, {name} as username, "
+        f"null::varchar as normalised, null::uuid as person_key from {INCOMING} "
+        f"where _reason is null and {name} is not null",
     )
     identity.add_normalised_names(con, "temp.names")
     key, pads = identity.key_expression(secret)
     run(con, f"update temp.names set person_key = {key} where normalised <> ''", pads)
+    if person.nullable:
+        return
     run(
         con,
-        f"update {INCOMING} i set _reason = 'missing:username' where _reason is null and (username is null or username "
-        "in (select username from temp.names where person_key is null))",
+        f"update {INCOMING} i set _reason = 'missing:{person.name}' where _reason is null and ({name} is null "
+        f"or {name} in (select username from temp.names where person_key is null))",
     )
 
 
@@ -234,7 +253,9 @@ def _store(
     join = ""
     if record.personal:
         chosen += ", n.person_key"
-        join = "join temp.names n on n.issuer = i.issuer and n.username = i.username"
+        person = _person_column(record)
+        outer = "left " if person.nullable else ""
+        join = f"{outer}join temp.names n on n.issuer = i.issuer and n.username = i.{quote(person.name)}"
     fill(con, target, f"select {chosen}, i._file, i._row from {INCOMING} i {join} where i._reason is null")
     fill(
         con,

@@ -9,6 +9,7 @@ import pytest
 from kpi_pipeline_tests.end_to_end.commands import SAMPLE, published
 
 TRUTH = SAMPLE / "truth"
+OF_HUBS = "select reason, count(*) from raw.quarantine where source in ('hub_registry', 'hub_activity') group by reason"
 ACTIVE = 'date, grain, member, dau, wau, mau, new, "returning", lapsed'
 COMPARISONS = {
     "active users at every grain on every day": (

@@ -33,6 +33,19 @@ insert into kpi.kpi_values
     select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
         'r', timestamp '2026-01-03'
     from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
+insert into staged.hubs (hub_id, from_day, to_day, cluster, hub, display_name, environment, kind, hub_type,
+        communities, identity_issuer, _file, _row)
+    values ('a/one', '2025-01-01', '9999-12-31', 'a', 'one', 'One', 'production', 'hub', 'other', ['reef'], 'a', 'h',
+        1);
+insert into staged.charges values ('reef', null, '2026-01-31', '2026-02-01', 10, 8.99, 'c', 1);
+insert into facts.cost_reductions values ('c', 1, '2026-01-01', '2026-01-31', '2026-01-31', 0.51),
+    ('c', 1, '2026-02-01', '2026-02-01', '2026-02-01', 0.50);
+insert into facts.works values ('doi:10.1234/x', '2026-01-01', '10.1234/x', 'X', 'publication', ['reef'], 2, 1);
+insert into staged.community_declarations values ('reef', '2026-01-01', '9999-12-31', true);
+insert into facts.survey_answers values ('2026-01-01', 's', 'reef', null, 4, ['speed'], 's', 1, null, null);
+insert into kpi.kpi_values
+    select 'qualitative.community_satisfaction', 'community', 'reef', '2026-01-01', '2026-01-02', null, null, null, 2,
+        'insufficient', 'h', 'r', timestamp '2026-01-03';
 """
 # What is done to the warehouse, and the check that must notice.
 FAULTS = {
@@ -68,6 +81,13 @@ FAULTS = {
     "null, false, 'd.csv', 1)": "every_deal_is_accounted_for",
     "insert into raw.ledger select '2026-01-01', 'cost', 'rent', 1, 'USD', null, null, null, null, f, 1 "
     "from (values ('l.csv'), ('m.csv')) t (f)": "ledger_files_do_not_overlap",
+    "update kpi.kpi_values set status = 'no data' where value is not null": "no_value_is_no_zero",
+    "update staged.charges set charged_price = 9": "months_sum_to_the_charge",
+    "delete from facts.cost_reductions": "months_sum_to_the_charge",
+    "update kpi.kpi_values set value = 4 where grain = 'community'": "few_people_are_not_shown",
+    "update kpi.kpi_values set numerator = 8 where grain = 'community'": "few_people_are_not_shown",
+    "update facts.survey_answers set community = 'raef'": "communities_are_known",
+    "update facts.works set contents = 2": "reports_of_a_work_agree",
 }  # fmt: skip
 
 

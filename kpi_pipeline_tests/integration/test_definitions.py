@@ -10,7 +10,7 @@ import pytest
 from kpi_pipeline import catalog
 from kpi_pipeline.assets.asset_checks import definitions as check_definitions
 from kpi_pipeline.assets.kpi import kpi_key
-from kpi_pipeline.contracts import PUBLISHED
+from kpi_pipeline.contracts import PUBLISHED, RECORDS
 from kpi_pipeline.definitions import defs
 from kpi_pipeline.stages.checks import CHECKS
 
@@ -91,7 +91,7 @@ def test_every_kpi_has_its_owner_definition_and_freshness_policy() -> None:
 
 def test_every_source_has_a_freshness_policy() -> None:
     graph = defs.resolve_asset_graph()
-    for source in ("hub_registry", "hub_activity"):
+    for source in RECORDS:
         for schema in ("landing", "raw"):
             assert graph.get(dg.AssetKey([schema, source])).freshness_policy is not None
 
