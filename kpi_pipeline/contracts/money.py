@@ -3,7 +3,7 @@
 What never belongs here: how amounts are spread or converted, which is the stages' affair.
 """
 
-from kpi_pipeline.contracts.columns import DAY, FILE, ROW, VALUE
+from kpi_pipeline.contracts.columns import DAY, FILE, ROW, VALUE, raw_table
 from kpi_pipeline.contracts.model import Column, Record, Table
 
 KINDS = ("revenue", "cost")
@@ -141,6 +141,7 @@ _ITEM_COLUMNS = (
 )
 
 WAREHOUSE = (
+    *(raw_table(record) for record in RECORDS),
     Table(
         "staged.rates",
         "Exchange rates: the newest not after a day holds on it.",
