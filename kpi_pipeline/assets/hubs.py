@@ -66,7 +66,11 @@ def stage_user_days(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg
 
 @dg.multi_asset(
     specs=[
-        table_spec("raw.quarantine", group=HUBS, deps=("raw.hub_registry", "raw.hub_activity", "staged.user_days")),
+        table_spec(
+            "raw.quarantine",
+            group=HUBS,
+            deps=("raw.hub_registry", "raw.hub_activity", "staged.user_days", "staged.cloud_costs"),
+        ),
         table_spec("staged.activity_accounting", group=HUBS, deps=("staged.user_days",)),
         table_spec("staged.exclusion_effects", group=HUBS, deps=("staged.user_days",)),
         table_spec("staged.binder_sessions", group=HUBS, deps=("staged.user_days",)),

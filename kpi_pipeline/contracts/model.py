@@ -10,7 +10,8 @@ from kpi_pipeline.fingerprint import fingerprint
 class Column:
     """A column, defined once: type (DuckDB's name), meaning, unit, whether it may be null.
 
-    `personal`: it names a person. `optional`: a source's file may lack the column altogether.
+    `personal`: it names a person. `optional`: a source's file may lack the column altogether. `json_key`: the source
+    gives a JSON object, and the value of this key in it is all that is taken.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Column:
     personal: bool = False
     optional: bool = False
     values: tuple[str, ...] = ()
+    json_key: str | None = None
 
     @property
     def comment(self) -> str:
@@ -38,6 +40,8 @@ class Record:
         day: SQL for the day that a record speaks of.
         rules: reason and SQL condition that no good record meets.
         marks_days: whether a changed record makes its day one that the hub stages must bring up to date.
+        null_words: words that mean null.
+        open: whether a file may have columns that aren't listed here; they are ignored.
     """
 
     source: str
@@ -47,6 +51,8 @@ class Record:
     day: str
     rules: tuple[tuple[str, str], ...] = ()
     marks_days: bool = False
+    null_words: tuple[str, ...] = ()
+    open: bool = False
 
     @property
     def personal(self) -> bool:

@@ -26,6 +26,8 @@ VIEWS = {
     "communities_served": "Communities served and provisioned in the 6 calendar months that end on each day.",
     "running_infrastructure": "Hubs and clusters in service per day and provider ('all': every provider).",
     "monthly_active_users": "MAU per day at every grain.",
+    "monthly_cloud_costs": "The cloud bill per month: each hub's direct and shared cost, and what is unallocated.",
+    "cloud_cost_per_hub_user": "Cloud cost per distinct user and month, by hub, hub type and for the organisation.",
 }
 
 
