@@ -20,7 +20,7 @@ STAGED = {
     "from staged.cloud_cost_accounting) on columns(*)",
 }
 FACTS = ("facts.hub_months", "facts.monthly_users", "facts.cloud_costs")
-NOTHING_CONNECTED = CloudCosts(kind="focus", path=Path("."))
+NOTHING_CONNECTED = CloudCosts(kind="focus", path=Path())
 
 
 def _load(con: Connection, pipeline: Pipeline) -> raw.Loaded:
@@ -31,10 +31,7 @@ SOURCE = source_assets(costs.SOURCE, GROUP, load=_load)
 
 
 @dg.multi_asset(
-    specs=[
-        table_spec(name, group=GROUP, deps=("raw.cloud_costs", "staged.hubs"))
-        for name in STAGED
-    ],
+    specs=[table_spec(name, group=GROUP, deps=("raw.cloud_costs", "staged.hubs")) for name in STAGED],
     name="stage_cloud_costs",
 )
 def stage_cloud_costs(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
@@ -54,8 +51,7 @@ def stage_cloud_costs(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]
 
 @dg.multi_asset(
     specs=[
-        table_spec(name, group=GROUP, deps=("staged.user_days", "staged.hubs", "staged.cloud_costs"))
-        for name in FACTS
+        table_spec(name, group=GROUP, deps=("staged.user_days", "staged.hubs", "staged.cloud_costs")) for name in FACTS
     ],
     name="allocate_cloud_costs",
 )

@@ -28,7 +28,7 @@ CLOUD_COSTS = Record(
         ),
         Column("ChargeClass", "VARCHAR", "correction, or nothing", nullable=True, values=("correction",)),
         Column("ChargeDescription", "VARCHAR", "what was charged for", nullable=True),
-        Column("ChargePeriodStart", "TIMESTAMPTZ", "first moment that the charge is for; its month is the month of the cost"),
+        Column("ChargePeriodStart", "TIMESTAMPTZ", "first moment that the charge is for, which says its month"),
         Column("ChargePeriodEnd", "TIMESTAMPTZ", "its end, not included"),
         Column("ContractedCost", MONEY, "cost at contracted prices", unit="BillingCurrency", nullable=True),
         Column("EffectiveCost", MONEY, "amortised cost", unit="BillingCurrency", nullable=True),
@@ -51,9 +51,7 @@ CLOUD_COSTS = Record(
         ),
     ),
     day="ChargePeriodStart::date",
-    rules=(
-        ("ends_before_it_begins", "ChargePeriodEnd < ChargePeriodStart or BillingPeriodEnd < BillingPeriodStart"),
-    ),
+    rules=(("ends_before_it_begins", "ChargePeriodEnd < ChargePeriodStart or BillingPeriodEnd < BillingPeriodStart"),),
     null_words=("NULL",),
     open=True,
 )

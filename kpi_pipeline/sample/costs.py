@@ -249,9 +249,7 @@ def _broken(world: World, month: date, rows: list[Cells]) -> list[tuple[str, Cel
     return [(reason, {**pick(rng, rows), column: text}) for reason, (column, text) in BROKEN.items()]
 
 
-def _write_month(
-    folder: Path, number: int, month: date, rows: list[Cells], broken: list[Cells], world: World
-) -> None:
+def _write_month(folder: Path, number: int, month: date, rows: list[Cells], broken: list[Cells], world: World) -> None:
     names = _names(number, month)
     if number == PARQUET_MONTH:
         _write_parquet(folder / names[0], rows)
@@ -351,10 +349,11 @@ def _allocated(lines: list[Line], user_days: dict[str, int], world: World) -> Co
     for line in lines:
         exact[line.part] += Fraction(line.cost)
     cents: Counter[Part] = Counter()
-    for part, amount in _in_whole(exact, _round(sum(exact.values()) * 100), 100).items():
+    for part, amount in _in_whole(exact, _round(sum(exact.values(), Fraction()) * 100), 100).items():
         basis, _, detail = part
         cluster = (detail or "").removeprefix("cluster ")
-        weights = {hub: Fraction(n) for hub, n in user_days.items() if detail == "all hubs" or hub.startswith(cluster + "/")}
+        everywhere = detail == "all hubs"
+        weights = {hub: Fraction(n) for hub, n in user_days.items() if everywhere or hub.startswith(cluster + "/")}
         if basis != "shared":
             cents[part] += amount
         elif not weights:

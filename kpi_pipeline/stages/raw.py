@@ -198,7 +198,8 @@ def _value_in_json(raw: str, key: str) -> str:
     """'' where there is an object without the key: null would mean that it is no object."""
     path = key.replace("'", "''").replace('"', '\\"')
     text = f"{raw}::varchar"
-    value = f"case json_type({text}) when 'OBJECT' then coalesce(trim({text} ->> '$.\"{path}\"'), '') end"
+    wanted = f"coalesce(trim({text} ->> '$.\"{path}\"'), '')" if key else "''"
+    value = f"case json_type({text}) when 'OBJECT' then {wanted} end"
     return f"case when json_valid({text}) then {value} end"
 
 

@@ -11,6 +11,7 @@ from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
 from kpi_pipeline.warehouse import Connection, create_tables
+from kpi_pipeline_tests.integration import cost_faults
 
 AS_OF = date(2026, 1, 2)
 PARAMETERS: dict[str, object] = {"as_of": AS_OF, "rules": ["staff"]}
@@ -55,6 +56,7 @@ FAULTS = {
     "delete from facts.active_users where grain = 'hub'": "mau_is_what_counting_gives",
     "update kpi.kpi_values set value = 5 where kpi_id = 'impact.mau_p10'": "percentiles_are_ordered",
     "update kpi.kpi_values set status = 'no data'": "no_value_is_no_zero",
+    **cost_faults.FAULTS,
 }  # fmt: skip
 
 
@@ -63,6 +65,7 @@ def con() -> Iterator[Connection]:
     with duckdb.connect() as connection:
         create_tables(connection, WAREHOUSE)
         connection.execute(RIGHT)
+        connection.execute(cost_faults.RIGHT)
         yield connection
 
 

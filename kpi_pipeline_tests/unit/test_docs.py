@@ -128,6 +128,8 @@ def _reason_codes() -> set[str]:
         found |= set(re.findall(r"'([a-z_0-9]+)' as reason", source))
     activity = (PACKAGE / "stages" / "sql" / "activity.sql").read_text(encoding="utf-8")
     found |= set(re.findall(r"(?:then|else) '([a-z_]+)'", activity))
+    for path in (PACKAGE / "stages" / "sql").glob("*.sql"):
+        found |= set(re.findall(r"'([a-z_]+):' \|\| \S+ as reason", path.read_text(encoding="utf-8")))
     return {reason.split(":")[0] for reason in found}
 
 

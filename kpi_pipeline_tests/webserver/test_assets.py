@@ -14,7 +14,7 @@ from kpi_pipeline_tests.webserver.conftest import LAST_DAY
 from kpi_pipeline_tests.webserver.live import PATIENCE, Live
 
 KPIS = catalog.load().kpis
-SOURCES = ("hub_registry", "hub_activity")
+SOURCES = ("hub_registry", "hub_activity", "cloud_costs")
 ENTRIES = """
   __typename label
   ... on TextMetadataEntry { text }
@@ -83,6 +83,16 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "staged/exclusion_effects",
             "facts/active_users",
         },
+        "cloud_costs": {
+            "landing/cloud_costs",
+            "raw/cloud_costs",
+            "staged/cloud_costs",
+            "staged/cloud_cost_accounting",
+            "facts/hub_months",
+            "facts/monthly_users",
+            "facts/cloud_costs",
+        },
+        "engineering": {"kpi/engineering/cloud_cost_per_hub_user"},
         "impact": {
             "kpi/impact/communities_served",
             "kpi/impact/monthly_active_users",

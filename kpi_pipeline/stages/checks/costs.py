@@ -53,7 +53,7 @@ CHECKS: tuple[Check, ...] = (
         "redelivery_covers_what_it_replaces",
         "staged.cloud_cost_accounting",
         "WARN",
-        "A newer delivery of a billing period has lines on every day that the older one had; else it was a part of one.",
+        "A newer delivery of a billing period has lines on every day that the older one had.",
         "select file, replaced, days_lost from staged.cloud_cost_accounting where days_lost > 0",
     ),
     Check(
