@@ -83,6 +83,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "staged/exclusion_effects",
             "facts/active_users",
         },
+        "calendar": {"facts/periods", "facts/business_hours"},
         "cloud_costs": {
             "landing/cloud_costs",
             "raw/cloud_costs",
