@@ -1,7 +1,8 @@
 -- The lines that count, and whom each is for: the hub that its tag names, else the one that its account is for; without
 -- a tag it is shared within the account's cluster, or by all hubs. A tag that names no hub is nobody's.
 with known_hub as (
-    select distinct hub_id, lower(hub_id) as name from staged.hubs
+    -- Names are compared in lower case; min, so that a line stays one line where two hubs differ in case only.
+    select lower(hub_id) as name, min(hub_id) as hub_id from staged.hubs group by lower(hub_id)
 ),
 
 known_cluster as (
