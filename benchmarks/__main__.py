@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import engine, nightly
+from benchmarks import costs, engine, nightly
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -20,6 +20,7 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000, help="user-days for the engine")
+    parser.add_argument("--lines", type=int, default=2_000_000, help="billing lines")
     arguments = parser.parse_args()
     console = Console(highlight=False)
     # Not below /tmp where that is in memory: the warehouse lies on a disk in life.
@@ -35,6 +36,7 @@ def main() -> None:
             "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
             "versions": {package: version(package) for package in ("duckdb", "dagster", "polars")},
             "engine": engine.measure(folder, arguments.rows, say),
+            "cloud_costs": costs.measure(folder, arguments.lines, say),
             "kpi_run_on_the_sample": nightly.measure(folder, say),
         }
     RESULTS.mkdir(exist_ok=True)

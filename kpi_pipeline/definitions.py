@@ -6,7 +6,7 @@ import dagster as dg
 
 from kpi_pipeline import catalog as catalog_module
 from kpi_pipeline import settings
-from kpi_pipeline.assets import asset_checks, calendar, hubs, kpi, money, opinion, published
+from kpi_pipeline.assets import asset_checks, calendar, costs, hubs, kpi, money, opinion, published
 from kpi_pipeline.assets.common import Pipeline
 
 NIGHTLY = "nightly"
@@ -41,6 +41,7 @@ defs = dg.Definitions(
     assets=[
         *calendar.ASSETS,
         *hubs.ASSETS,
+        *costs.ASSETS,
         *money.ASSETS,
         *opinion.ASSETS,
         *kpi.assets(catalog),

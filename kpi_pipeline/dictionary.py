@@ -26,6 +26,7 @@ STATUSES = {
     "to date": "The period is still running: the value covers it up to the as-of day.",
     "insufficient": "There are fewer observations (`n`) than the definition asks for: read it with care, and don't "
     "show it outside.",
+    "idle": "Nobody used it in the period, so there is nothing to divide by: `value` is NULL, and the cost is idle.",
     "provisioned": "Only a registry is connected: the value says what was provided, not what was used.",
     "no data": "The sources are connected, but hold nothing that gives a value. `value` is NULL, never 0.",
     "no data: not connected": "A source that the KPI needs isn't named in kpi.toml. `value` is NULL, never 0.",

@@ -124,6 +124,17 @@ class HubActivity(Strict):
     max_age_days: int = Field(default=2, ge=0)
 
 
+class CloudCosts(Strict):
+    """`hub_tag` names the tag that holds the hub; `accounts` says what an account is for: a hub or a cluster."""
+
+    kind: Literal["focus"]
+    path: Path
+    hub_tag: str | None = None
+    accounts: dict[str, Annotated[str, Field(min_length=1)]] = {}
+    shared_by: Literal["user_days", "users", "nothing"] = "user_days"
+    max_age_days: int = Field(default=7, ge=0)
+
+
 class Ledger(Strict):
     kind: Literal["table"]
     path: Path
@@ -170,6 +181,7 @@ class TableDrop(Strict):
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
+    cloud_costs: CloudCosts | None = None
     ledger: Ledger | None = None
     deals: Deals | None = None
     rates: Rates | None = None

@@ -11,7 +11,8 @@ class Column:
     """A column, defined once: type (DuckDB's name), meaning, unit, whether it may be null.
 
     `personal`: it names a person. `optional`: a source's file may lack the column altogether. `may_be_future`: a day
-    after the fetch is right, such as the end of a contract.
+    after the fetch is right, such as the end of a contract. `json_key`: the source gives a JSON object, and the value
+    of this key in it is all that is taken.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Column:
     optional: bool = False
     may_be_future: bool = False
     values: tuple[str, ...] = ()
+    json_key: str | None = None
 
     @property
     def comment(self) -> str:
@@ -42,6 +44,7 @@ class Record:
         marks_days: whether a changed record makes its day one that the hub stages must bring up to date.
         labels: what a CSV's header may call a column instead (label, column), capitals or not.
         is_open: columns that the contract doesn't know are left unread; otherwise they reject the file.
+        null_words: words that mean null.
     """
 
     source: str
@@ -53,6 +56,7 @@ class Record:
     marks_days: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     is_open: bool = False
+    null_words: tuple[str, ...] = ()
 
     @property
     def personal(self) -> bool:

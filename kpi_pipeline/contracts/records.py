@@ -1,6 +1,6 @@
 """The records that sources deliver, column by column, in the sources' own words."""
 
-from kpi_pipeline.contracts import money, opinion
+from kpi_pipeline.contracts import costs, money, opinion
 from kpi_pipeline.contracts.model import Column, Record
 
 HUB_REGISTRY = Record(
@@ -69,4 +69,6 @@ HUB_ACTIVITY = Record(
     marks_days=True,
 )
 
-RECORDS = {record.source: record for record in (HUB_REGISTRY, HUB_ACTIVITY, *money.RECORDS, *opinion.RECORDS)}
+RECORDS = {
+    record.source: record for record in (HUB_REGISTRY, HUB_ACTIVITY, *costs.RECORDS, *money.RECORDS, *opinion.RECORDS)
+}

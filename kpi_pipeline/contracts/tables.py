@@ -1,6 +1,6 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
-from kpi_pipeline.contracts import money, opinion
+from kpi_pipeline.contracts import costs, money, opinion
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
 from kpi_pipeline.contracts.model import Column, Table
 from kpi_pipeline.contracts.records import HUB_ACTIVITY, HUB_REGISTRY
@@ -384,6 +384,7 @@ PUBLISHED: tuple[Table, ...] = (
 WAREHOUSE = (
     *WAREHOUSE,
     COVERAGE,
+    *costs.WAREHOUSE,
     *money.WAREHOUSE,
     *opinion.WAREHOUSE,
     PERIODS,

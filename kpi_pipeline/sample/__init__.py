@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from kpi_pipeline.sample.books import write_books
+from kpi_pipeline.sample.costs import cost_files, write_costs
 from kpi_pipeline.sample.layout import activity_files, make_damage
 from kpi_pipeline.sample.opinion import write_opinion
 from kpi_pipeline.sample.simulate import make_world
@@ -36,12 +37,14 @@ def write_sample(
     world = make_world(seed, hubs, users, days, last_day)
     files = activity_files(world.period)
     _refuse_strangers(folder / "hub_activity", {folder / "hub_activity" / file.path for file in files})
+    _refuse_strangers(folder / "cloud_costs", {folder / "cloud_costs" / name for name in cost_files(world)})
     damage = make_damage(seed, files, world.hubs, world.period)
     write_registry(folder / "hub_registry", world.hubs)
     write_activity(folder / "hub_activity", world, files, damage)
     write_truth(folder / "truth", world, damage)
     write_books(folder, seed, last_day)
     write_opinion(folder, world, qualifying(world))
+    write_costs(folder, world)
     write_file(folder / "kpi.toml", config(world).encode())
     write_file(folder / "README.md", readme(world).encode())
 

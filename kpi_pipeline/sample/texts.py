@@ -3,6 +3,7 @@
 Never here: a number that is not in the world.
 """
 
+from kpi_pipeline.sample import costs
 from kpi_pipeline.sample.simulate import Exclusion, World
 
 _CONFIG = """\
@@ -97,7 +98,9 @@ path = "communities"
 [sources.charges]
 kind = "table"
 path = "charges"
+"""
 
+_EXCLUSIONS = """\
 # The register of exclusions: what is left out of the counts, why, and who approved that. Each rule's effect
 # is counted and published. `match` names usernames (whatever their capitals) or a hub; `from` and `to` are
 # days, both included, and a missing one means without limit.
@@ -118,17 +121,19 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   lines are broken on purpose.
 - `surveys/`, `survey_invitations/`, `publications/`, `communities/`, `charges/`: what people say, what came of the use
   of the hubs, what communities declare of themselves, and prices.
+- `cloud_costs/`: the cloud bill, a file per month in FOCUS; one month as Parquet, one in two parts, one delivered
+  again (`.v2`) with corrected costs but for one account; credits, corrections, shared and misspelt lines.
 - `truth/`: what a pipeline has to find, by brute force from the simulated world and not from these files:
   - `active_users.csv.gz`: DAU, WAU, MAU, new, returning and lapsed, by day and grain; a member begins on
     the day of its first qualifying user-day and then has a row for every day.
   - `mau_percentiles.csv`: over production hubs that were in service on all 30 days; from the 30th day on.
   - `communities_served.csv`, `running.csv`: by day.
+  - `monthly_cloud_costs.csv`, `cloud_cost_per_hub_user.csv`: by month, to the cent; `cloud_costs_quarantined.csv`.
   - `monthly_revenue.csv`, `monthly_costs.csv`: by month and category, spread day by day; `bookings.csv`: billed,
     booked and the weighted pipeline.
   - `accounting.json`: rows of hubs and their activity quarantined by reason, and user-days (day, hub, person)
     excluded by rule, set apart as staging or binder, and qualifying. Each rule counts all that it
     matches, as rules may overlap; `excluded_user_days_total` counts a user-day once.
-
   - `opinion/`: satisfaction, publications, cost reductions and marginalised communities served, and the rows of
     these sources that are quarantined.
 
@@ -138,6 +143,7 @@ Change the generator, not these files: a test compares them with a fresh write.
 
 def config(world: World) -> str:
     blocks = [_CONFIG.format(as_of=world.period.last, first_day=world.period.first)]
+    blocks += [costs.config(world), _EXCLUSIONS]
     return "\n".join([*blocks, *(_exclusion(rule) for rule in world.exclusions)])
 
 

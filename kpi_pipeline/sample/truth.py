@@ -44,6 +44,11 @@ def write_truth(folder: Path, world: World, damage: dict[str, tuple[Damage, ...]
     write_file(folder / "accounting.json", (accounting + "\n").encode())
 
 
+def qualifying_user_days(world: World) -> pl.DataFrame:
+    """day, who, and each grain's member on that day, of what counts."""
+    return _qualifying(_excluded(world.rows.select("day", "hub", "person").unique(), world), world)
+
+
 def _write_rows(path: Path, rows: Iterator[tuple[object, ...]]) -> None:
     write_file(path, b"".join(csv_line("" if value is None else str(value) for value in row) for row in rows))
 

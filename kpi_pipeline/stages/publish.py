@@ -32,6 +32,8 @@ VIEWS = {
     "community_satisfaction": "Satisfaction per month and fiscal quarter, of all and by community, with response rate.",
     "publications": "Publications and presentations per month and fiscal quarter, of all and by community.",
     "cost_reduction": "List price less charged price per month.",
+    "monthly_cloud_costs": "The cloud bill per month: each hub's direct and shared cost, and what is unallocated.",
+    "cloud_cost_per_hub_user": "Cloud cost per distinct user and month, by hub, hub type and for the organisation.",
 }
 
 

@@ -158,6 +158,8 @@ def _insert_statement(record: Record, source: Reader) -> str:
 def _typed(column: Column, raw: str, typed: bool) -> str:
     if column.personal:
         return f"{raw}::varchar"
+    if column.json_key is not None:
+        return _value_in_json(raw, column.json_key)
     if column.values:
         allowed = ", ".join(f"'{value}'" for value in column.values)
         text = f"lower(trim({raw}::varchar))"
@@ -179,8 +181,35 @@ def _typed(column: Column, raw: str, typed: bool) -> str:
             # A cast rounds, and takes 1e3; what a Parquet file holds as a float is taken as it is written.
             text = f"trim({raw}::varchar)"
             return f"case when regexp_full_match({text}, '{PLAIN_DECIMAL}') then try_cast({text} as decimal(38, 9)) end"
+        case other if other.startswith("DECIMAL"):
+            return _decimal(raw, other)
         case other:
             return f"try_cast({raw} as {other})"
+
+
+def _decimal(raw: str, decimal: str) -> str:
+    """Exact or nothing: a number with more digits than the type has is a fault, and so is '1,5'.
+
+    A float of Parquet goes by its shortest text, which is the number that was meant.
+    """
+    text = f"trim({raw}::varchar)"
+    scale = int(decimal.rstrip(")").split(",")[1])
+    plain = f"regexp_full_match({text}, '[+-]?[0-9]+([.][0-9]{{0,{scale}}}0*)?')"
+    exponent = f"regexp_full_match({text}, '[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{{1,3}})?')"
+    decimals = f"length(regexp_extract({text}, '[.]([0-9]*)', 1))"
+    power = f"coalesce(try_cast(regexp_extract({text}, '[eE]([+-]?[0-9]+)$', 1) as integer), 0)"
+    return (
+        f"case when {plain} or ({exponent} and {decimals} - {power} <= {scale}) then try_cast({text} as {decimal}) end"
+    )
+
+
+def _value_in_json(raw: str, key: str) -> str:
+    """'' where there is an object without the key: null would mean that it is no object."""
+    path = key.replace("'", "''").replace('"', '\\"')
+    text = f"{raw}::varchar"
+    wanted = f"coalesce(trim({text} ->> '$.\"{path}\"'), '')" if key else "''"
+    value = f"case json_type({text}) when 'OBJECT' then {wanted} end"
+    return f"case when json_valid({text}) then {value} end"
 
 
 def _raw_type(column: Column) -> str:

@@ -118,9 +118,10 @@ def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
     check_columns(record, file, [name for name in names if name is not None])
     # By place: two columns that nobody reads may share a name.
     types = ", ".join(f"column_{place}: 'VARCHAR'" for place, _ in enumerate(header))
+    nulls = ", ".join(_literal(word) for word in ("", *record.null_words))
     relation = (
         f"read_csv($path, columns = {{{types}}}, header = true, auto_detect = false, delim = ',', quote = '\"', "
-        f"escape = '\"', nullstr = '', compression = $compression, store_rejects = true)"
+        f"escape = '\"', nullstr = [{nulls}], compression = $compression, store_rejects = true)"
     )
     return Reader(
         relation,
@@ -138,10 +139,20 @@ def _column_of(record: Record, name: str) -> str | None:
 
 
 def _parquet(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:
-    names = [row[0] for row in con.execute("select name from parquet_schema(?) offset 1", [str(path)]).fetchall()]
-    check_columns(record, file, names)
+    described = con.execute("describe select * from read_parquet(?)", [str(path)]).fetchall()
+    check_columns(record, file, [row[0] for row in described])
+    columns = {row[0]: _parquet_column(record, *row[:2]) for row in described}
     relation = "read_parquet($path, file_row_number = true)"
-    return Reader(relation, {"path": str(path)}, {n: quote(n) for n in names}, "file_row_number + 1", typed=True)
+    return Reader(relation, {"path": str(path)}, columns, "file_row_number + 1", typed=True)
+
+
+def _parquet_column(record: Record, name: str, kind: str) -> str:
+    if kind.endswith(")") and kind.startswith(("MAP", "STRUCT")):
+        return f"to_json({quote(name)})::varchar"
+    words = ", ".join(_literal(word) for word in record.null_words)
+    if kind == "VARCHAR" and words:
+        return f"case when {quote(name)} not in ({words}) then {quote(name)} end"
+    return quote(name)
 
 
 def _json(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
@@ -170,7 +181,7 @@ def _json(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
     reasons = [
         ("not_json", "document is null"),
         ("not_an_object", "json_type(document) <> 'OBJECT'"),
-        ("unknown_key", f"len({keys}) > 0"),
+        *([] if record.is_open else [("unknown_key", f"len({keys}) > 0")]),
     ]
     for column in record.columns:
         allowed = "'VARCHAR'" if column.type in ("VARCHAR", "DATE", "TIMESTAMPTZ") else "'VARCHAR', 'UBIGINT', 'BIGINT'"
@@ -189,6 +200,8 @@ def check_columns(record: Record, file: LandedFile, names: list[str]) -> None:
     known = {column.name for column in record.columns}
     needed = {column.name for column in record.columns if not column.optional}
     missing, unknown = sorted(needed - set(names)), sorted(set(names) - known)
+    if record.is_open:
+        unknown = []
     if missing or unknown or len(set(names)) < len(names):
         # A header can be a row of people where a header was forgotten: show only names of the contract.
         got = f"no column {', '.join(missing)}" if missing else f"{len(unknown) or 'doubled'} column(s) nobody knows"

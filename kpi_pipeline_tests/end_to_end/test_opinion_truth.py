@@ -30,7 +30,8 @@ COMPARISONS = {
     "marginalised communities served": (
         "select v.period_end, v.period_start, v.value, b.value from kpi_values v "
         "join kpi_values b on b.kpi_id = v.kpi_id and b.grain = 'organisation:declared' "
-        "and b.period_end = v.period_end where v.grain = 'organisation' and v.kpi_id = 'impact_centric.historically_marginalised_communities_served'",
+        "and b.period_end = v.period_end where v.grain = 'organisation' "
+        "and v.kpi_id = 'impact_centric.historically_marginalised_communities_served'",
         "from '{}/marginalised.csv'",
     ),
 }

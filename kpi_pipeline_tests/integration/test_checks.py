@@ -11,6 +11,7 @@ from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
 from kpi_pipeline.warehouse import Connection, create_tables
+from kpi_pipeline_tests.integration import cost_faults
 
 AS_OF = date(2026, 1, 2)
 PARAMETERS: dict[str, object] = {"as_of": AS_OF, "rules": ["staff"]}
@@ -88,6 +89,7 @@ FAULTS = {
     "update kpi.kpi_values set numerator = 8 where grain = 'community'": "few_people_are_not_shown",
     "update facts.survey_answers set community = 'raef'": "communities_are_known",
     "update facts.works set contents = 2": "reports_of_a_work_agree",
+    **cost_faults.FAULTS,
 }  # fmt: skip
 
 
@@ -96,6 +98,7 @@ def con() -> Iterator[Connection]:
     with duckdb.connect() as connection:
         create_tables(connection, WAREHOUSE)
         connection.execute(RIGHT)
+        connection.execute(cost_faults.RIGHT)
         yield connection
 
 

@@ -49,6 +49,7 @@ def comparable(rows: Any) -> list[str]:
 
 def test_every_kpi_is_there() -> None:
     assert [kpi.id for kpi in catalog.load().kpis] == [
+        "engineering.cloud_cost_per_hub_user",
         "impact.communities_served",
         "impact.monthly_active_users",
         "impact.mau_p10",

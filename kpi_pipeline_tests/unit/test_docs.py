@@ -131,6 +131,8 @@ def _reason_codes() -> set[str]:
         before, named, _ = path.read_text(encoding="utf-8").partition(" as reason")
         if named:
             found |= set(re.findall(r"(?:then|else) '([a-z_:]+)'", before[before.rindex("case") :]))
+    for path in (PACKAGE / "stages" / "sql").glob("*.sql"):
+        found |= set(re.findall(r"'([a-z_]+):' \|\| \S+ as reason", path.read_text(encoding="utf-8")))
     return {reason.split(":")[0] for reason in found}
 
 

@@ -84,6 +84,17 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "facts/active_users",
             "facts/coverage",
         },
+        "calendar": {"facts/periods", "facts/business_hours"},
+        "cloud_costs": {
+            "landing/cloud_costs",
+            "raw/cloud_costs",
+            "staged/cloud_costs",
+            "staged/cloud_cost_accounting",
+            "facts/hub_months",
+            "facts/monthly_users",
+            "facts/cloud_costs",
+        },
+        "engineering": {"kpi/engineering/cloud_cost_per_hub_user"},
         "impact": {
             "kpi/impact/communities_served",
             "kpi/impact/monthly_active_users",
