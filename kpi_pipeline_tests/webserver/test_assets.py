@@ -7,14 +7,14 @@ import pytest
 
 from kpi_pipeline import catalog
 from kpi_pipeline.catalog import Kpi
-from kpi_pipeline.contracts import TABLES, WAREHOUSE
+from kpi_pipeline.contracts import RECORDS, TABLES, WAREHOUSE
 from kpi_pipeline.stages.checks import CHECKS
 from kpi_pipeline_tests.end_to_end.commands import values, wait_until
 from kpi_pipeline_tests.webserver.conftest import LAST_DAY
 from kpi_pipeline_tests.webserver.live import PATIENCE, Live
 
 KPIS = catalog.load().kpis
-SOURCES = ("hub_registry", "hub_activity")
+SOURCES = tuple(RECORDS)
 ENTRIES = """
   __typename label
   ... on TextMetadataEntry { text }
@@ -91,6 +91,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "kpi/impact/mau_p90",
         },
         "running_infrastructure": {"kpi/running_infrastructure/running_hubs_and_clusters"},
+        "calendar": {"facts/periods", "facts/business_hours"},
         "money": {
             *(f"{stage}/{source}" for stage in ("landing", "raw") for source in ("ledger", "deals", "rates")),
             "staged/ledger",
