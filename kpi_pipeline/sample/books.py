@@ -152,7 +152,7 @@ def _cents(rng: Random, low: int, high: int) -> int:
 
 def _deals(rng: Random, first: date, last: date) -> Iterator[Deal]:
     days = (last - first).days
-    for number in range(60):
+    for number in range(130):
         closed = first + timedelta(days=whole(rng, 0, days + 120))
         begins = closed + timedelta(days=whole(rng, 0, 60))
         ends = begins + timedelta(days=pick(rng, (0, 29, 181, 364, 364, 365, 729)))
@@ -164,7 +164,7 @@ def _deals(rng: Random, first: date, last: date) -> Iterator[Deal]:
         )
         wins = stage.startswith("Closed Won")
         line = Line(
-            *(closed, "revenue", kind, DEAL_TYPES[kind], _cents(rng, 3000, 180000)),
+            *(closed, "revenue", kind, DEAL_TYPES[kind], _cents(rng, 2000, 90000)),
             pick(rng, ("USD", "USD", "EUR")),
             begins if has_dates else closed,
             ends if has_dates else closed,
@@ -212,7 +212,7 @@ def _grants(rng: Random, first: date, last: date) -> Iterator[Line]:
 def _costs(rng: Random, first: date, last: date) -> Iterator[Line]:
     for month in _months(first, last):
         for account, category in COSTS.items():
-            for _ in range(whole(rng, 1, 3)):
+            for _ in range(whole(rng, 2, 4)):
                 when = month + timedelta(days=whole(rng, 0, 27))
                 cents = _cents(rng, 50, 9000)
                 currency = "EUR" if rng.random() < 0.2 else "USD"

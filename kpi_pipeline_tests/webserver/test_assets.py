@@ -119,6 +119,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
         },
         "qualitative": {"kpi/qualitative/community_satisfaction"},
         "running_infrastructure": {"kpi/running_infrastructure/running_hubs_and_clusters"},
+        "calendar": {"facts/periods", "facts/business_hours"},
         "money": {
             *(f"{stage}/{source}" for stage in ("landing", "raw") for source in ("ledger", "deals", "rates")),
             "staged/ledger",
