@@ -221,7 +221,8 @@ def _add_keys(con: Connection, record: Record, secret: SecretStr) -> None:
     run(
         con,
         f"create or replace temp table names as select distinct issuer, {name} as username, "
-        f"null::varchar as normalised, null::uuid as person_key from {INCOMING} where _reason is null and {name} is not null",
+        f"null::varchar as normalised, null::uuid as person_key from {INCOMING} "
+        f"where _reason is null and {name} is not null",
     )
     identity.add_normalised_names(con, "temp.names")
     key, pads = identity.key_expression(secret)

@@ -29,7 +29,8 @@ COMPARISONS = {
     ),
     "marginalised communities served": (
         "select v.period_end, v.period_start, v.value, b.value from kpi_values v "
-        "join kpi_values b on b.kpi_id = v.kpi_id and b.period_end = v.period_end and b.grain = 'organisation:declared' where v.grain = 'organisation' "
+        "join kpi_values b on b.kpi_id = v.kpi_id and b.period_end = v.period_end "
+        "and b.grain = 'organisation:declared' where v.grain = 'organisation' "
         "and v.kpi_id = 'impact_centric.historically_marginalised_communities_served'",
         "from '{}/marginalised.csv'",
     ),
