@@ -24,6 +24,7 @@ STATUSES = {
     "incomplete": "The period begins before the first data, so the value covers less than the definition asks for.",
     "insufficient": "There are fewer observations (`n`) than the definition asks for: read it with care, and don't "
     "show it outside.",
+    "to date": "The period is still running: the value covers it up to the as-of day.",
     "provisioned": "Only a registry is connected: the value says what was provided, not what was used.",
     "no data": "The sources are connected, but hold nothing that gives a value. `value` is NULL, never 0.",
     "no data: not connected": "A source that the KPI needs isn't named in kpi.toml. `value` is NULL, never 0.",

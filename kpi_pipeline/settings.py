@@ -124,9 +124,27 @@ class HubActivity(Strict):
     max_age_days: int = Field(default=2, ge=0)
 
 
+class Tickets(Strict):
+    """Freshdesk. `companies`, `tags` map ids and tags to communities, `products` ids to names.
+
+    `automations` are the user ids of machines; `waiting_statuses` those in which the customer has the next word.
+    """
+
+    kind: Literal["freshdesk_pages"]
+    path: Path
+    companies: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    products: dict[str, str] = {}
+    automations: tuple[int, ...] = ()
+    waiting_statuses: tuple[int, ...] = (3,)
+    merged_tags: tuple[str, ...] = ("merged",)
+    max_age_days: int = Field(default=7, ge=0)
+
+
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
+    tickets: Tickets | None = None
 
 
 class Match(Strict):

@@ -1,6 +1,7 @@
 """The records that sources deliver, column by column, in the sources' own words."""
 
 from kpi_pipeline.contracts.model import Column, Record
+from kpi_pipeline.contracts.support import TICKETS
 
 HUB_REGISTRY = Record(
     "hub_registry",
@@ -68,4 +69,11 @@ HUB_ACTIVITY = Record(
     marks_days=True,
 )
 
-RECORDS = {record.source: record for record in (HUB_REGISTRY, HUB_ACTIVITY)}
+RECORDS = {
+    record.source: record
+    for record in (
+        HUB_REGISTRY,
+        HUB_ACTIVITY,
+        TICKETS,
+    )
+}

@@ -2,7 +2,8 @@
 
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
 from kpi_pipeline.contracts.model import Column, Table
-from kpi_pipeline.contracts.records import RECORDS
+from kpi_pipeline.contracts.records import HUB_ACTIVITY, HUB_REGISTRY
+from kpi_pipeline.contracts.support import TABLES as SUPPORT
 
 ACTIVE_USERS_COLUMNS = (
     DAY,
@@ -61,7 +62,7 @@ WAREHOUSE: tuple[Table, ...] = (
             count("rows", "records accepted", "records"),
         ),
     ),
-    *(raw_table(record) for record in RECORDS.values()),
+    *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY)),
     Table(
         "staged.hubs",
         "Hubs by day: each version with the days on which it is the one that counts.",
@@ -363,6 +364,7 @@ PUBLISHED: tuple[Table, ...] = (
 )
 
 WAREHOUSE = (*WAREHOUSE, PERIODS, BUSINESS_HOURS, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
+WAREHOUSE = (*WAREHOUSE, *SUPPORT)
 TABLES = {t.name: t for t in (*WAREHOUSE, *PUBLISHED)}
 
 

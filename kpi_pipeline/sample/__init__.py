@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kpi_pipeline.sample.layout import activity_files, make_damage
 from kpi_pipeline.sample.simulate import make_world
+from kpi_pipeline.sample.support import write_support
 from kpi_pipeline.sample.texts import config, readme
 from kpi_pipeline.sample.truth import write_truth
 from kpi_pipeline.sample.write import write_activity, write_file, write_registry
@@ -38,6 +39,7 @@ def write_sample(
     write_registry(folder / "hub_registry", world.hubs)
     write_activity(folder / "hub_activity", world, files, damage)
     write_truth(folder / "truth", world, damage)
+    write_support(folder / "tickets", folder / "truth", world)
     write_file(folder / "kpi.toml", config(world).encode())
     write_file(folder / "README.md", readme(world).encode())
 

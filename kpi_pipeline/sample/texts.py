@@ -4,6 +4,7 @@ Never here: a number that is not in the world.
 """
 
 from kpi_pipeline.sample.simulate import Exclusion, World
+from kpi_pipeline.sample.support import PRODUCTS, ROBOT, TAGGED, companies, tagged
 
 _CONFIG = """\
 # The configuration of an organisation, here an invented one. Copy it and change it block by block:
@@ -36,9 +37,23 @@ path = "hub_activity"
 # What it takes for the source to call somebody active on a day; it is kept with the data.
 criterion = "a user server ran on that day"
 
+{tickets}
 # The register of exclusions: what is left out of the counts, why, and who approved that. Each rule's effect
 # is counted and published. `match` names usernames (whatever their capitals) or a hub; `from` and `to` are
 # days, both included, and a missing one means without limit.
+"""
+
+_TICKETS = """\
+# Support tickets, as pages of Freshdesk's API: tickets/*.json, conversations/<ticket>/*.json and
+# satisfaction_ratings/*.json. No text of a ticket is loaded.
+[sources.tickets]
+kind = "freshdesk_pages"
+path = "tickets"
+automations = [{robot}]              # user ids of machines: what they write is no reply by a person
+# Which community asks: by the requester's company, then by a tag of the ticket.
+companies = {{ {companies} }}
+tags = {{ {tag} = "{tagged}" }}
+products = {{ {products} }}
 """
 
 _README = """\
@@ -52,11 +67,13 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
 - `hub_activity/`: who used which hub on which day; a file per month in several formats, the last month a
   file per day, and in `late/` rows of earlier days that arrived late. A few lines are broken on purpose,
   each in one way.
+- `tickets/`: support tickets as Freshdesk's pages, as of every night, with conversations and ratings.
 - `truth/`: what a pipeline has to find, by brute force from the simulated world and not from these files:
   - `active_users.csv.gz`: DAU, WAU, MAU, new, returning and lapsed, by day and grain; a member begins on
     the day of its first qualifying user-day and then has a row for every day.
   - `mau_percentiles.csv`: over production hubs that were in service on all 30 days; from the 30th day on.
   - `communities_served.csv`, `running.csv`: by day.
+  - `ticket_turnaround.csv`: by period, grain and figure; hours. `ticket_faults.csv`: records rejected, by reason.
   - `accounting.json`: rows quarantined by reason, and user-days (day, hub, person) excluded by rule, set
     apart as staging or binder, and qualifying. Each rule counts all that it matches, as rules may overlap;
     `excluded_user_days_total` counts a user-day once.
@@ -66,13 +83,23 @@ Change the generator, not these files: a test compares them with a fresh write.
 
 
 def config(world: World) -> str:
-    blocks = [_CONFIG.format(as_of=world.period.last, first_day=world.period.first)]
+    blocks = [_CONFIG.format(as_of=world.period.last, first_day=world.period.first, tickets=_tickets(world))]
     return "\n".join([*blocks, *(_exclusion(rule) for rule in world.exclusions)])
 
 
 def readme(world: World) -> str:
     period = world.period
     return _README.format(seed=world.seed, hubs=len(world.hubs), days=period.days, first=period.first, last=period.last)
+
+
+def _tickets(world: World) -> str:
+    return _TICKETS.format(
+        robot=ROBOT,
+        companies=", ".join(f'{number} = "{name}"' for number, name in companies(world).items()),
+        tag=TAGGED,
+        tagged=tagged(world),
+        products=", ".join(f'{number} = "{name}"' for number, name in PRODUCTS.items()),
+    )
 
 
 def _exclusion(rule: Exclusion) -> str:

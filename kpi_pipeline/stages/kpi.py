@@ -116,7 +116,7 @@ def latest(con: Connection, kpi: Kpi) -> tuple[object, str, date]:
     rows = run(
         con,
         "select value, status, period_end from kpi.kpi_values where kpi_id = $kpi_id and grain = 'organisation' "
-        "order by period_end desc limit 1",
+        "order by period_end desc, period_start desc limit 1",
         {"kpi_id": kpi.id},
     )
     value, status, day = rows[0]

@@ -126,6 +126,8 @@ def _reason_codes() -> set[str]:
         found |= set(re.findall(r'rejected\[f?"([a-z_0-9]+)', source))
         found |= set(re.findall(r"_reason = '([^']+)'", source))
         found |= set(re.findall(r"'([a-z_0-9]+)' as reason", source))
+    for path in (PACKAGE / "stages" / "sql").glob("ticket_*_versions.sql"):
+        found |= set(re.findall(r"then '([a-z_]+)'", path.read_text(encoding="utf-8")))
     activity = (PACKAGE / "stages" / "sql" / "activity.sql").read_text(encoding="utf-8")
     found |= set(re.findall(r"(?:then|else) '([a-z_]+)'", activity))
     return {reason.split(":")[0] for reason in found}

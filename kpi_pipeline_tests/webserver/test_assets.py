@@ -14,7 +14,7 @@ from kpi_pipeline_tests.webserver.conftest import LAST_DAY
 from kpi_pipeline_tests.webserver.live import PATIENCE, Live
 
 KPIS = catalog.load().kpis
-SOURCES = ("hub_registry", "hub_activity")
+SOURCES = ("hub_registry", "hub_activity", "tickets")
 ENTRIES = """
   __typename label
   ... on TextMetadataEntry { text }
@@ -89,6 +89,16 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "kpi/impact/mau_p10",
             "kpi/impact/mau_p50",
             "kpi/impact/mau_p90",
+        },
+        "community_guidance": {"kpi/community_guidance/ticket_turnaround_time"},
+        "support": {
+            "landing/tickets",
+            "raw/tickets",
+            "staged/tickets",
+            "staged/ticket_messages",
+            "facts/ticket_waits",
+            "facts/tickets",
+            "facts/ticket_ratings",
         },
         "running_infrastructure": {"kpi/running_infrastructure/running_hubs_and_clusters"},
         "published": {
