@@ -6,7 +6,7 @@ import dagster as dg
 
 from kpi_pipeline import catalog as catalog_module
 from kpi_pipeline import settings
-from kpi_pipeline.assets import asset_checks, calendar, hubs, kpi, published, support
+from kpi_pipeline.assets import asset_checks, calendar, clicks, hubs, kpi, published, support
 from kpi_pipeline.assets.common import Pipeline
 
 NIGHTLY = "nightly"
@@ -38,7 +38,14 @@ def progress(_: dg.InitLoggerContext) -> logging.Logger:
 
 
 defs = dg.Definitions(
-    assets=[*calendar.ASSETS, *hubs.ASSETS, *support.ASSETS, *kpi.assets(catalog), published.asset(catalog)],
+    assets=[
+        *calendar.ASSETS,
+        *hubs.ASSETS,
+        *support.ASSETS,
+        *clicks.ASSETS,
+        *kpi.assets(catalog),
+        published.asset(catalog),
+    ],
     asset_checks=asset_checks.definitions(catalog),
     jobs=[nightly_job],
     schedules=[nightly],

@@ -141,10 +141,17 @@ class Tickets(Strict):
     max_age_days: int = Field(default=7, ge=0)
 
 
+class AccessLogs(Strict):
+    kind: Literal["nginx", "jupyterhub"]
+    path: Path
+    max_age_days: int = Field(default=7, ge=0)
+
+
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
     tickets: Tickets | None = None
+    access_logs: AccessLogs | None = None
 
 
 class Match(Strict):

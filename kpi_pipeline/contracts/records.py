@@ -1,5 +1,6 @@
 """The records that sources deliver, column by column, in the sources' own words."""
 
+from kpi_pipeline.contracts.clicks import ACCESS_LOGS
 from kpi_pipeline.contracts.model import Column, Record
 from kpi_pipeline.contracts.support import TICKETS
 
@@ -75,5 +76,6 @@ RECORDS = {
         HUB_REGISTRY,
         HUB_ACTIVITY,
         TICKETS,
+        ACCESS_LOGS,
     )
 }

@@ -1,5 +1,7 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
+from kpi_pipeline.contracts.clicks import ACCESS_LOGS
+from kpi_pipeline.contracts.clicks import TABLES as CLICKS
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
 from kpi_pipeline.contracts.model import Column, Table
 from kpi_pipeline.contracts.records import HUB_ACTIVITY, HUB_REGISTRY
@@ -62,7 +64,7 @@ WAREHOUSE: tuple[Table, ...] = (
             count("rows", "records accepted", "records"),
         ),
     ),
-    *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY)),
+    *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY, ACCESS_LOGS)),
     Table(
         "staged.hubs",
         "Hubs by day: each version with the days on which it is the one that counts.",
@@ -364,7 +366,7 @@ PUBLISHED: tuple[Table, ...] = (
 )
 
 WAREHOUSE = (*WAREHOUSE, PERIODS, BUSINESS_HOURS, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
-WAREHOUSE = (*WAREHOUSE, *SUPPORT)
+WAREHOUSE = (*WAREHOUSE, *SUPPORT, *CLICKS)
 TABLES = {t.name: t for t in (*WAREHOUSE, *PUBLISHED)}
 
 

@@ -6,6 +6,7 @@ Never here: an import from the rest of the pipeline. What checks the pipeline mu
 from datetime import date
 from pathlib import Path
 
+from kpi_pipeline.sample.clicks import write_clicks
 from kpi_pipeline.sample.layout import activity_files, make_damage
 from kpi_pipeline.sample.simulate import make_world
 from kpi_pipeline.sample.support import write_support
@@ -40,6 +41,7 @@ def write_sample(
     write_activity(folder / "hub_activity", world, files, damage)
     write_truth(folder / "truth", world, damage)
     write_support(folder / "tickets", folder / "truth", world)
+    write_clicks(folder / "access_logs", folder / "truth", world)
     write_file(folder / "kpi.toml", config(world).encode())
     write_file(folder / "README.md", readme(world).encode())
 

@@ -328,18 +328,18 @@ def _truth(
     tickets: list[Ticket], versions: dict[int, list[dict[str, Any]]], world: World, communities: list[str]
 ) -> Iterator[Row]:
     """Every period of every figure, each from a list of slots."""
-    periods = list(_periods(min(t.created for t in tickets).date(), world.period.last))
+    spans = list(periods(min(t.created for t in tickets).date(), world.period.last))
     names = companies(world)
     waiting: dict[tuple[str, str], list[Fraction]] = defaultdict(list)
     observed: dict[tuple[str, str, str, date, date], list[tuple[int, int]]] = {}
     excluded: Counter[tuple[str, date, date]] = Counter()
     created: Counter[tuple[date, date]] = Counter()
-    for start, end in periods:
+    for start, end in spans:
         for statistic in ("", "resolution"):
             observed["organisation", "organisation", statistic, start, end] = []
     for ticket in tickets:
         why = "spam" if ticket.spam else "deleted" if ticket.deleted else "merged" if ticket.merged else ""
-        for period in (p for p in periods if p[0] <= ticket.created.date() <= p[1]):
+        for period in (p for p in spans if p[0] <= ticket.created.date() <= p[1]):
             created[period] += 1
             excluded.update([(why, *period)] if why else [])
         if why:
@@ -359,7 +359,7 @@ def _truth(
                 continue
             slots = _slots(ticket, moment, versions[ticket.number])
             for grain, member in members.items():
-                for start, end in periods:
+                for start, end in spans:
                     if start <= moment.date() <= end:
                         observed.setdefault((grain, member, statistic, start, end), []).append(slots)
     for (grain, member, statistic, start, end), times in sorted(observed.items()):
@@ -428,7 +428,7 @@ def _hours(slots: Fraction) -> str:
     return f"{billionths // 10**9}.{billionths % 10**9:09}"
 
 
-def _periods(first: date, last: date) -> Iterator[tuple[date, date]]:
+def periods(first: date, last: date) -> Iterator[tuple[date, date]]:
     """Calendar months and quarters, from that of the first ticket on; those that run end on the last day."""
     month = first.replace(day=1)
     quarters = set()

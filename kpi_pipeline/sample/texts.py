@@ -54,6 +54,11 @@ automations = [{robot}]              # user ids of machines: what they write is 
 companies = {{ {companies} }}
 tags = {{ {tag} = "{tagged}" }}
 products = {{ {products} }}
+
+# Access logs by <cluster>/<hub>/: only landings of nbgitpuller links are read from them.
+[sources.access_logs]
+kind = "nginx"                    # or "jupyterhub"; lines of either format are understood
+path = "access_logs"
 """
 
 _README = """\
@@ -68,12 +73,14 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   file per day, and in `late/` rows of earlier days that arrived late. A few lines are broken on purpose,
   each in one way.
 - `tickets/`: support tickets as Freshdesk's pages, as of every night, with conversations and ratings.
+- `access_logs/`: log lines of some hubs, in two formats; one line is garbage.
 - `truth/`: what a pipeline has to find, by brute force from the simulated world and not from these files:
   - `active_users.csv.gz`: DAU, WAU, MAU, new, returning and lapsed, by day and grain; a member begins on
     the day of its first qualifying user-day and then has a row for every day.
   - `mau_percentiles.csv`: over production hubs that were in service on all 30 days; from the 30th day on.
   - `communities_served.csv`, `running.csv`: by day.
   - `ticket_turnaround.csv`: by period, grain and figure; hours. `ticket_faults.csv`: records rejected, by reason.
+  - `nbgitpuller_clicks.csv`: clicks and landings by period, grain and member.
   - `accounting.json`: rows quarantined by reason, and user-days (day, hub, person) excluded by rule, set
     apart as staging or binder, and qualifying. Each rule counts all that it matches, as rules may overlap;
     `excluded_user_days_total` counts a user-day once.

@@ -26,6 +26,7 @@ VIEWS = {
     "communities_served": "Communities served and provisioned in the 6 calendar months that end on each day.",
     "running_infrastructure": "Hubs and clusters in service per day and provider ('all': every provider).",
     "monthly_active_users": "MAU per day at every grain.",
+    "nbgitpuller_clicks": "Clicks and landings of nbgitpuller links per hub, month and fiscal quarter.",
     "ticket_turnaround": "Hours to the first reply and to the resolution of tickets, per month and fiscal quarter.",
 }
 

@@ -26,6 +26,19 @@ def test_ticket_turnaround_equals_truth(sample_data: Path) -> None:
     assert (only_mine, only_truth) == ([], [])
 
 
+def test_clicks_equal_truth(sample_data: Path) -> None:
+    mine = (
+        "select grain, member, period_start, period_end, clicks, hits from nbgitpuller_clicks where clicks is not null"
+    )
+    truth = f"from '{TRUTH}/nbgitpuller_clicks.csv'"
+    with published(sample_data) as con:
+        rows = con.execute(f"select count(*) from ({truth})").fetchall()[0][0]
+        only_mine = con.execute(f"({mine}) except all ({truth}) order by all limit 3").fetchall()
+        only_truth = con.execute(f"({truth}) except all ({mine}) order by all limit 3").fetchall()
+    assert rows >= 20
+    assert (only_mine, only_truth) == ([], [])
+
+
 def test_faulty_tickets_are_rejected_by_reason(sample_data: Path) -> None:
     with duckdb.connect(str(sample_data / "warehouse" / "warehouse.duckdb"), read_only=True) as con:
         found = con.execute(

@@ -23,6 +23,14 @@ insert into staged.activity_accounting
     values ('2026-01-01', 1, 0, 0, 0, 0, 0, 1), ('2026-01-02', 2, 0, 0, 0, 0, 0, 2);
 insert into staged.user_days select date, 'a/one', person_key from raw.hub_activity;
 insert into staged.exclusion_effects values ('2026-01-02', 'staff', 3);
+insert into staged.hubs by name select 'a/one' as hub_id, date '2026-01-01' as from_day, date '9999-12-31' as to_day,
+    'a' as cluster, 'one' as hub, 'One' as display_name, 'production' as environment, 'hub' as kind,
+    'education' as hub_type, ['a'] as communities, 'a' as identity_issuer, 'f' as _file, 1 as _row;
+insert into raw.access_logs by name select date '2026-01-01' as date, timestamp '2026-01-01 10:00' as hit_at,
+    'a' as cluster, 'one' as hub, '00000000-0000-0000-0000-000000000001'::uuid as person_key, 'r' as repo,
+    'a/one/a.log' as _file, 1 as _row;
+insert into facts.nbgitpuller_hits by name select date, hit_at, 'a/one' as hub_id, 'education' as hub_type, person_key,
+    repo, 1 as hits, true as is_click from raw.access_logs;
 insert into raw.tickets by name select 1 as id, timestamp '2026-01-01 10:00' as created_at,
     timestamp '2026-01-01 10:00' as updated_at, 2 as status, uuid() as person_key, 'tickets/1.json' as _file, 1 as _row;
 insert into staged.tickets by name select 1 as ticket_id, timestamp '2026-01-01 10:00' as created_at,
@@ -61,6 +69,9 @@ FAULTS = {
     "update facts.active_users set wau = 1, dau = 1 where date = '2026-01-02'": "mau_is_what_counting_gives",
     "delete from facts.active_users where grain = 'hub'": "mau_is_what_counting_gives",
     "update kpi.kpi_values set value = 5 where kpi_id = 'impact.mau_p10'": "percentiles_are_ordered",
+    "delete from facts.nbgitpuller_hits": "every_landing_is_accounted_for",
+    "update facts.nbgitpuller_hits set hits = 2": "every_landing_is_accounted_for",
+    "update facts.nbgitpuller_hits set is_click = false": "clicks_begin_with_the_first_landing",
     "delete from staged.tickets": "every_ticket_is_staged",
     "delete from facts.tickets": "staged_tickets_are_in_facts",
     "update facts.tickets set reply_business_seconds = 1801": "ticket_times_are_possible",

@@ -48,6 +48,7 @@ def comparable(rows: Any) -> list[str]:
 def test_every_kpi_of_the_hub_domain_is_there() -> None:
     assert [kpi.id for kpi in catalog.load().kpis] == [
         "community_guidance.ticket_turnaround_time",
+        "community_guidance.nbgitpuller_clicks",
         "impact.communities_served",
         "impact.monthly_active_users",
         "impact.mau_p10",

@@ -14,7 +14,7 @@ from kpi_pipeline_tests.webserver.conftest import LAST_DAY
 from kpi_pipeline_tests.webserver.live import PATIENCE, Live
 
 KPIS = catalog.load().kpis
-SOURCES = ("hub_registry", "hub_activity", "tickets")
+SOURCES = ("hub_registry", "hub_activity", "tickets", "access_logs")
 ENTRIES = """
   __typename label
   ... on TextMetadataEntry { text }
@@ -90,7 +90,11 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "kpi/impact/mau_p50",
             "kpi/impact/mau_p90",
         },
-        "community_guidance": {"kpi/community_guidance/ticket_turnaround_time"},
+        "community_guidance": {
+            "kpi/community_guidance/nbgitpuller_clicks",
+            "kpi/community_guidance/ticket_turnaround_time",
+        },
+        "clicks": {"landing/access_logs", "raw/access_logs", "facts/nbgitpuller_hits"},
         "support": {
             "landing/tickets",
             "raw/tickets",
