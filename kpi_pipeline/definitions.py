@@ -6,7 +6,18 @@ import dagster as dg
 
 from kpi_pipeline import catalog as catalog_module
 from kpi_pipeline import settings
-from kpi_pipeline.assets import asset_checks, calendar, costs, hubs, kpi, money, opinion, published
+from kpi_pipeline.assets import (
+    asset_checks,
+    calendar,
+    clicks,
+    costs,
+    hubs,
+    kpi,
+    money,
+    opinion,
+    published,
+    support,
+)
 from kpi_pipeline.assets.common import Pipeline
 
 NIGHTLY = "nightly"
@@ -44,6 +55,8 @@ defs = dg.Definitions(
         *costs.ASSETS,
         *money.ASSETS,
         *opinion.ASSETS,
+        *support.ASSETS,
+        *clicks.ASSETS,
         *kpi.assets(catalog),
         published.asset(catalog),
     ],

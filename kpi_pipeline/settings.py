@@ -178,6 +178,29 @@ class TableDrop(Strict):
     max_age_days: int | None = Field(default=None, ge=0)
 
 
+class Tickets(Strict):
+    """Freshdesk. `companies`, `tags` map ids and tags to communities, `products` ids to names.
+
+    `automations` are the user ids of machines; `waiting_statuses` those in which the customer has the next word.
+    """
+
+    kind: Literal["freshdesk_pages"]
+    path: Path
+    companies: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    products: dict[str, str] = {}
+    automations: tuple[int, ...] = ()
+    waiting_statuses: tuple[int, ...] = (3,)
+    merged_tags: tuple[str, ...] = ("merged",)
+    max_age_days: int = Field(default=7, ge=0)
+
+
+class AccessLogs(Strict):
+    kind: Literal["nginx", "jupyterhub"]
+    path: Path
+    max_age_days: int = Field(default=7, ge=0)
+
+
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
@@ -190,6 +213,8 @@ class Sources(Strict):
     publications: TableDrop | None = None
     communities: TableDrop | None = None
     charges: TableDrop | None = None
+    tickets: Tickets | None = None
+    access_logs: AccessLogs | None = None
 
 
 class Match(Strict):

@@ -1,7 +1,9 @@
 """The records that sources deliver, column by column, in the sources' own words."""
 
 from kpi_pipeline.contracts import costs, money, opinion
+from kpi_pipeline.contracts.clicks import ACCESS_LOGS
 from kpi_pipeline.contracts.model import Column, Record
+from kpi_pipeline.contracts.support import TICKETS
 
 HUB_REGISTRY = Record(
     "hub_registry",
@@ -70,5 +72,14 @@ HUB_ACTIVITY = Record(
 )
 
 RECORDS = {
-    record.source: record for record in (HUB_REGISTRY, HUB_ACTIVITY, *costs.RECORDS, *money.RECORDS, *opinion.RECORDS)
+    record.source: record
+    for record in (
+        HUB_REGISTRY,
+        HUB_ACTIVITY,
+        TICKETS,
+        ACCESS_LOGS,
+        *costs.RECORDS,
+        *money.RECORDS,
+        *opinion.RECORDS,
+    )
 }

@@ -1,9 +1,12 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
 from kpi_pipeline.contracts import costs, money, opinion
+from kpi_pipeline.contracts.clicks import ACCESS_LOGS
+from kpi_pipeline.contracts.clicks import TABLES as CLICKS
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
 from kpi_pipeline.contracts.model import Column, Table
 from kpi_pipeline.contracts.records import HUB_ACTIVITY, HUB_REGISTRY
+from kpi_pipeline.contracts.support import TABLES as SUPPORT
 
 ACTIVE_USERS_COLUMNS = (
     DAY,
@@ -62,7 +65,7 @@ WAREHOUSE: tuple[Table, ...] = (
             count("rows", "records accepted", "records"),
         ),
     ),
-    *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY)),
+    *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY, ACCESS_LOGS)),
     Table(
         "staged.hubs",
         "Hubs by day: each version with the days on which it is the one that counts.",
@@ -387,6 +390,8 @@ WAREHOUSE = (
     *costs.WAREHOUSE,
     *money.WAREHOUSE,
     *opinion.WAREHOUSE,
+    *SUPPORT,
+    *CLICKS,
     PERIODS,
     BUSINESS_HOURS,
     KPI_VALUES,

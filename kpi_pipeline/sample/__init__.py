@@ -7,10 +7,12 @@ from datetime import date
 from pathlib import Path
 
 from kpi_pipeline.sample.books import write_books
+from kpi_pipeline.sample.clicks import write_clicks
 from kpi_pipeline.sample.costs import cost_files, write_costs
 from kpi_pipeline.sample.layout import activity_files, make_damage
 from kpi_pipeline.sample.opinion import write_opinion
 from kpi_pipeline.sample.simulate import make_world
+from kpi_pipeline.sample.support import write_support
 from kpi_pipeline.sample.texts import config, readme
 from kpi_pipeline.sample.truth import qualifying, write_truth
 from kpi_pipeline.sample.write import write_activity, write_file, write_registry
@@ -45,6 +47,8 @@ def write_sample(
     write_books(folder, seed, last_day)
     write_opinion(folder, world, qualifying(world))
     write_costs(folder, world)
+    write_support(folder / "tickets", folder / "truth", world)
+    write_clicks(folder / "access_logs", folder / "truth", world)
     write_file(folder / "kpi.toml", config(world).encode())
     write_file(folder / "README.md", readme(world).encode())
 

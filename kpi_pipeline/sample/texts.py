@@ -5,6 +5,7 @@ Never here: a number that is not in the world.
 
 from kpi_pipeline.sample import costs
 from kpi_pipeline.sample.simulate import Exclusion, World
+from kpi_pipeline.sample.support import PRODUCTS, ROBOT, TAGGED, companies, tagged
 
 _CONFIG = """\
 # The configuration of an organisation, here an invented one. Copy it and change it block by block:
@@ -98,12 +99,31 @@ path = "communities"
 [sources.charges]
 kind = "table"
 path = "charges"
+{tickets}
 """
 
 _EXCLUSIONS = """\
 # The register of exclusions: what is left out of the counts, why, and who approved that. Each rule's effect
 # is counted and published. `match` names usernames (whatever their capitals) or a hub; `from` and `to` are
 # days, both included, and a missing one means without limit.
+"""
+
+_TICKETS = """\
+# Support tickets, as pages of Freshdesk's API: tickets/*.json, conversations/<ticket>/*.json and
+# satisfaction_ratings/*.json. No text of a ticket is loaded.
+[sources.tickets]
+kind = "freshdesk_pages"
+path = "tickets"
+automations = [{robot}]              # user ids of machines: what they write is no reply by a person
+# Which community asks: by the requester's company, then by a tag of the ticket.
+companies = {{ {companies} }}
+tags = {{ {tag} = "{tagged}" }}
+products = {{ {products} }}
+
+# Access logs by <cluster>/<hub>/: only landings of nbgitpuller links are read from them.
+[sources.access_logs]
+kind = "nginx"                    # or "jupyterhub"; lines of either format are understood
+path = "access_logs"
 """
 
 _README = """\
@@ -123,11 +143,15 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   of the hubs, what communities declare of themselves, and prices.
 - `cloud_costs/`: the cloud bill, a file per month in FOCUS; one month as Parquet, one in two parts, one delivered
   again (`.v2`) with corrected costs but for one account; credits, corrections, shared and misspelt lines.
+- `tickets/`: support tickets as Freshdesk's pages, as of every night, with conversations and ratings.
+- `access_logs/`: log lines of some hubs, in two formats; one line is garbage.
 - `truth/`: what a pipeline has to find, by brute force from the simulated world and not from these files:
   - `active_users.csv.gz`: DAU, WAU, MAU, new, returning and lapsed, by day and grain; a member begins on
     the day of its first qualifying user-day and then has a row for every day.
   - `mau_percentiles.csv`: over production hubs that were in service on all 30 days; from the 30th day on.
   - `communities_served.csv`, `running.csv`: by day.
+  - `ticket_turnaround.csv`: by period, grain and figure; hours. `ticket_faults.csv`: records rejected, by reason.
+  - `nbgitpuller_clicks.csv`: clicks and landings by period, grain and member.
   - `monthly_cloud_costs.csv`, `cloud_cost_per_hub_user.csv`: by month, to the cent; `cloud_costs_quarantined.csv`.
   - `monthly_revenue.csv`, `monthly_costs.csv`: by month and category, spread day by day; `bookings.csv`: billed,
     booked and the weighted pipeline.
@@ -142,7 +166,7 @@ Change the generator, not these files: a test compares them with a fresh write.
 
 
 def config(world: World) -> str:
-    blocks = [_CONFIG.format(as_of=world.period.last, first_day=world.period.first)]
+    blocks = [_CONFIG.format(as_of=world.period.last, first_day=world.period.first, tickets=_tickets(world))]
     blocks += [costs.config(world), _EXCLUSIONS]
     return "\n".join([*blocks, *(_exclusion(rule) for rule in world.exclusions)])
 
@@ -150,6 +174,16 @@ def config(world: World) -> str:
 def readme(world: World) -> str:
     period = world.period
     return _README.format(seed=world.seed, hubs=len(world.hubs), days=period.days, first=period.first, last=period.last)
+
+
+def _tickets(world: World) -> str:
+    return _TICKETS.format(
+        robot=ROBOT,
+        companies=", ".join(f'{number} = "{name}"' for number, name in companies(world).items()),
+        tag=TAGGED,
+        tagged=tagged(world),
+        products=", ".join(f'{number} = "{name}"' for number, name in PRODUCTS.items()),
+    )
 
 
 def _exclusion(rule: Exclusion) -> str:

@@ -4,8 +4,9 @@ A file is loaded once; again only when its bytes, its contract, the secret or th
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -26,6 +27,7 @@ WHOLE_FILE = None
 PLAIN_DECIMAL = "[+-]?[0-9]+([.][0-9]{1,9}0*)?"
 # File, row, reason.
 Reject = tuple[str, int | None, str]
+ReadFile = Callable[[Connection, Record, LandedFile, Path], Reader]
 
 
 @dataclass
@@ -45,14 +47,22 @@ class Loaded:
     rejected: Counter[str] = field(default_factory=Counter)
 
 
-def load(con: Connection, landing: Landing, record: Record, secret: SecretStr | None, connected: bool) -> Loaded:
+def load(
+    con: Connection,
+    landing: Landing,
+    record: Record,
+    secret: SecretStr | None,
+    connected: bool,
+    read: ReadFile = reader,
+) -> Loaded:
     """Brings raw.<source> up to date with the landing zone, in one transaction.
 
     Args:
         secret: for streams that name people.
         connected: whether kpi.toml names the source; one that it doesn't name holds nothing.
+        read: how a file becomes rows, where it is no table.
     """
-    files = _files_that_count(landing, record) if connected else []
+    files = _files_that_count(landing, record, any_suffix=read is not reader) if connected else []
     keying = _keying(con, record, secret)
     before = dict(run(con, "select file, (sha256, keying) from raw.loads where source = $s", {"s": record.source}))
     wanted = {f.name: (f.sha256, keying) for f in files}
@@ -61,7 +71,7 @@ def load(con: Connection, landing: Landing, record: Record, secret: SecretStr | 
     result = Loaded(files=len(changed), removed=len(gone))
     if changed or gone:
         # Files are read before the transaction: one that can't be read would abort it, with all the others.
-        rejects = _read_files(con, landing, record, changed, secret)
+        rejects = _read_files(con, landing, record, changed, secret, read)
         with transaction(con):
             _forget(con, record, [f.name for f in changed] + gone)
             _store(con, record, changed, keying, rejects, result)
@@ -71,12 +81,12 @@ def load(con: Connection, landing: Landing, record: Record, secret: SecretStr | 
     return result
 
 
-def _files_that_count(landing: Landing, record: Record) -> list[LandedFile]:
+def _files_that_count(landing: Landing, record: Record, *, any_suffix: bool) -> list[LandedFile]:
     """A stray file of no format that we read held nothing; once it has left the drop, it is forgotten."""
     newest = landing.newest(record.source)
     present = {file.name for file in newest.files} if newest else set()
     files = landing.files(record.source, record.delivery)
-    return [f for f in files if f.name in present or f.name.lower().endswith(TABLE_SUFFIXES)]
+    return [f for f in files if any_suffix or f.name in present or f.name.lower().endswith(TABLE_SUFFIXES)]
 
 
 def _keying(con: Connection, record: Record, secret: SecretStr | None) -> str:
@@ -104,20 +114,25 @@ def _forget(con: Connection, record: Record, files: Sequence[str]) -> None:
 
 
 def _read_files(
-    con: Connection, landing: Landing, record: Record, files: Sequence[LandedFile], secret: SecretStr | None
+    con: Connection,
+    landing: Landing,
+    record: Record,
+    files: Sequence[LandedFile],
+    secret: SecretStr | None,
+    read: ReadFile,
 ) -> list[Reject]:
     """Fills temp.incoming (and temp.names, where people are named); returns what never became a row of it."""
     columns = ", ".join(f"{quote(c.name)} {_raw_type(c)}" for c in record.columns)
     run(con, f"create or replace temp table incoming ({columns}, _file varchar, _row bigint, _reason varchar)")
-    rejects = [reject for file in files for reject in _read(con, landing, record, file)]
+    rejects = [reject for file in files for reject in _read(con, landing, record, file, read)]
     if record.personal and secret is not None:
         _add_keys(con, record, secret)
     return rejects
 
 
-def _read(con: Connection, landing: Landing, record: Record, file: LandedFile) -> list[Reject]:
+def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, read: ReadFile) -> list[Reject]:
     try:
-        source = reader(con, record, file, landing.path(record.source, file))
+        source = read(con, record, file, landing.path(record.source, file))
         with whole_file(file):
             run(con, _insert_statement(record, source), {**source.parameters, "file": file.name, **_limits(file)})
         rejects = take_rejects(con, file)
@@ -151,7 +166,7 @@ def _insert_statement(record: Record, source: Reader) -> str:
     case = " ".join(f"when {condition} then '{reason}'" for reason, condition in reasons)
     inner = f"select {', '.join(typed)}, $file as _file, {source.row} as _row, case {case} end as _reason"
     rules = " ".join(f"when {condition} then '{reason}'" for reason, condition in record.rules)
-    final = f"coalesce(_reason, case {rules} end) as _reason" if rules else "_reason"
+    final = f"coalesce(_reason, case {rules} end) as _reason" if rules else "_reason as _reason"
     return f"insert into {INCOMING} by name select * replace ({final}) from ({inner} from {source.relation})"
 
 

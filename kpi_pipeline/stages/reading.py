@@ -109,6 +109,11 @@ def _last_byte(path: Path, gz: bool) -> bytes:
     return last
 
 
+def check_gzip(path: Path) -> None:
+    """Reads all of a gzip, and so its checksum; raises one of TORN_GZIP."""
+    _last_byte(path, gz=True)
+
+
 def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
     with unpacked(path, gz) as content:
         head = content.read(HEAD_BYTES)

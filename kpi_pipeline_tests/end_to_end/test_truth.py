@@ -68,7 +68,8 @@ def test_every_record_is_accounted_for(sample_data: Path) -> None:
     with duckdb.connect(str(sample_data / "warehouse" / "warehouse.duckdb"), read_only=True) as con:
         reasons = dict(
             con.execute(
-                "select reason, count(*) from raw.quarantine where source like 'hub%' group by reason"
+                "select reason, count(*) from raw.quarantine where source in ('hub_activity', 'hub_registry') "
+                "group by reason"
             ).fetchall()
         )
         totals = con.execute(

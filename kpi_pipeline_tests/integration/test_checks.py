@@ -24,6 +24,21 @@ insert into staged.activity_accounting
     values ('2026-01-01', 1, 0, 0, 0, 0, 0, 1), ('2026-01-02', 2, 0, 0, 0, 0, 0, 2);
 insert into staged.user_days select date, 'a/one', person_key from raw.hub_activity;
 insert into staged.exclusion_effects values ('2026-01-02', 'staff', 3);
+insert into staged.hubs by name select 'a/one' as hub_id, date '2026-01-01' as from_day, date '9999-12-31' as to_day,
+    'a' as cluster, 'one' as hub, 'One' as display_name, 'production' as environment, 'hub' as kind,
+    'education' as hub_type, ['a'] as communities, 'a' as identity_issuer, 'f' as _file, 1 as _row;
+insert into raw.access_logs by name select date '2026-01-01' as date, timestamp '2026-01-01 10:00' as hit_at,
+    'a' as cluster, 'one' as hub, '00000000-0000-0000-0000-000000000001'::uuid as person_key, 'r' as repo,
+    'a/one/a.log' as _file, 1 as _row;
+insert into facts.nbgitpuller_hits by name select date, hit_at, 'a/one' as hub_id, 'education' as hub_type, person_key,
+    repo, 1 as hits, true as is_click from raw.access_logs;
+insert into raw.tickets by name select 1 as id, timestamp '2026-01-01 10:00' as created_at,
+    timestamp '2026-01-01 10:00' as updated_at, 2 as status, uuid() as person_key, 'tickets/1.json' as _file, 1 as _row;
+insert into staged.tickets by name select 1 as ticket_id, timestamp '2026-01-01 10:00' as created_at,
+    timestamp '2026-01-01 10:00' as updated_at, 2 as status, 'a' as community, 'p' as product, true as has_messages;
+insert into facts.tickets by name select 1 as ticket_id, timestamp '2026-01-01 10:00' as created_at, 'a' as community,
+    'p' as product, timestamp '2026-01-01 11:00' as replied_at, 1800 as reply_seconds, 600 as reply_business_seconds;
+insert into facts.ticket_waits values (1, '2026-01-01 10:00', '2026-01-01 10:30'), (1, '2026-01-01 12:00', null);
 insert into facts.members values (1, 'organisation', 'organisation'), (2, 'hub', 'a/one');
 insert into facts.cell_members values (1, 1), (1, 2);
 insert into facts.user_days select date, 1, person_key from raw.hub_activity;
@@ -69,6 +84,16 @@ FAULTS = {
     "update facts.active_users set wau = 1, dau = 1 where date = '2026-01-02'": "mau_is_what_counting_gives",
     "delete from facts.active_users where grain = 'hub'": "mau_is_what_counting_gives",
     "update kpi.kpi_values set value = 5 where kpi_id = 'impact.mau_p10'": "percentiles_are_ordered",
+    "delete from facts.nbgitpuller_hits": "every_landing_is_accounted_for",
+    "update facts.nbgitpuller_hits set hits = 2": "every_landing_is_accounted_for",
+    "update facts.nbgitpuller_hits set is_click = false": "clicks_begin_with_the_first_landing",
+    "delete from staged.tickets": "every_ticket_is_staged",
+    "delete from facts.tickets": "staged_tickets_are_in_facts",
+    "update facts.tickets set reply_business_seconds = 1801": "ticket_times_are_possible",
+    "update facts.tickets set reply_seconds = 3601": "ticket_times_are_possible",
+    "update facts.tickets set reply_seconds = null": "ticket_times_are_possible",
+    "update facts.ticket_waits set to_at = '2026-01-01 13:00'": "waits_do_not_overlap",
+    "update facts.ticket_waits set to_at = from_at": "waits_do_not_overlap",
     "update kpi.kpi_values set status = 'no data'": "no_value_is_no_zero",
     "insert into facts.recognised values ('ledger', 'a:1', 'cost', 'services', '2026-01-01', 1, 0, 0)":
         "months_sum_to_the_contract",

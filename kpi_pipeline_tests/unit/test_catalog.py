@@ -50,6 +50,8 @@ def comparable(rows: Any) -> list[str]:
 def test_every_kpi_is_there() -> None:
     assert [kpi.id for kpi in catalog.load().kpis] == [
         "engineering.cloud_cost_per_hub_user",
+        "community_guidance.ticket_turnaround_time",
+        "community_guidance.nbgitpuller_clicks",
         "impact.communities_served",
         "impact.monthly_active_users",
         "impact.mau_p10",

@@ -129,10 +129,12 @@ def _reason_codes() -> set[str]:
     # In SQL: the branches of the last CASE before `as reason`.
     for path in (PACKAGE / "stages" / "sql").glob("*.sql"):
         before, named, _ = path.read_text(encoding="utf-8").partition(" as reason")
-        if named:
+        if named and "case" in before:
             found |= set(re.findall(r"(?:then|else) '([a-z_:]+)'", before[before.rindex("case") :]))
     for path in (PACKAGE / "stages" / "sql").glob("*.sql"):
         found |= set(re.findall(r"'([a-z_]+):' \|\| \S+ as reason", path.read_text(encoding="utf-8")))
+    for path in (PACKAGE / "stages" / "sql").glob("ticket_*_versions.sql"):
+        found |= set(re.findall(r"then '([a-z_]+)'", path.read_text(encoding="utf-8")))
     return {reason.split(":")[0] for reason in found}
 
 

@@ -118,8 +118,21 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "facts/cost_reductions",
         },
         "qualitative": {"kpi/qualitative/community_satisfaction"},
+        "community_guidance": {
+            "kpi/community_guidance/nbgitpuller_clicks",
+            "kpi/community_guidance/ticket_turnaround_time",
+        },
+        "clicks": {"landing/access_logs", "raw/access_logs", "facts/nbgitpuller_hits"},
+        "support": {
+            "landing/tickets",
+            "raw/tickets",
+            "staged/tickets",
+            "staged/ticket_messages",
+            "facts/ticket_waits",
+            "facts/tickets",
+            "facts/ticket_ratings",
+        },
         "running_infrastructure": {"kpi/running_infrastructure/running_hubs_and_clusters"},
-        "calendar": {"facts/periods", "facts/business_hours"},
         "money": {
             *(f"{stage}/{source}" for stage in ("landing", "raw") for source in ("ledger", "deals", "rates")),
             "staged/ledger",

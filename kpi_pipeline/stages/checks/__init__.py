@@ -3,7 +3,7 @@
 The Dagster assets show them, and publishing runs those of severity ERROR once more, so that nothing gets around them.
 """
 
-from kpi_pipeline.stages.checks import costs, hubs, money, opinion
+from kpi_pipeline.stages.checks import clicks, costs, hubs, money, opinion, support
 from kpi_pipeline.stages.checks.model import (
     Check,
     Outcome,
@@ -14,7 +14,14 @@ from kpi_pipeline.stages.checks.model import (
     refuse_if_wrong,
 )
 
-CHECKS: tuple[Check, ...] = (*hubs.CHECKS, *costs.CHECKS, *money.CHECKS, *opinion.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *hubs.CHECKS,
+    *costs.CHECKS,
+    *money.CHECKS,
+    *opinion.CHECKS,
+    *support.CHECKS,
+    *clicks.CHECKS,
+)
 # Only publishing can ask for this one: before, some KPIs are still to come.
 EVERY_KPI_IS_COMPUTED = Check(
     "every_kpi_is_computed",

@@ -1,0 +1,131 @@
+-- Tickets by the period of their first reply (and of their resolution), for the organisation, communities and products.
+with span as (
+    select date_trunc('month', min(created_at))::date as first_month from facts.tickets where created_at::date <= $as_of
+),
+
+period as (
+    select p.period_start, p.period_end, p.is_closed
+    from facts.periods as p
+    inner join span as s on p.period_end >= s.first_month
+    where p.kind in ('month', 'quarter') and p.period_start <= $as_of
+),
+
+ticket as (
+    select
+        t.*,
+        unnest(['organisation', 'community', 'product']) as grain,
+        unnest(['organisation', t.community, t.product]) as member
+    from facts.tickets as t
+),
+
+observation as (
+    select grain, member, replied_at::date as date, '' as statistic, reply_seconds as elapsed,
+        reply_business_seconds as business
+    from ticket
+    where exclusion is null and replied_at is not null
+    union all
+    select grain, member, resolved_at::date, 'resolution', resolution_seconds, resolution_business_seconds
+    from ticket
+    where exclusion is null and resolved_at is not null
+),
+
+-- The organisation has a row for every period, with or without observations.
+frame as (
+    select p.*, 'organisation' as grain, 'organisation' as member, s.statistic
+    from period as p cross join (values (''), ('resolution')) as s (statistic)
+    union
+    select p.*, o.grain, o.member, o.statistic
+    from period as p
+    inner join observation as o on o.date between p.period_start and p.period_end
+),
+
+counted as (
+    select
+        f.*,
+        count(o.date) as n,
+        sum(o.elapsed)::hugeint as elapsed,
+        sum(o.business)::hugeint as business,
+        list_sort(list(o.elapsed) filter (where o.date is not null)) as sorted
+    from frame as f
+    left join observation as o
+        on f.grain = o.grain and f.member = o.member and f.statistic = o.statistic
+        and o.date between f.period_start and f.period_end
+    group by all
+),
+
+-- Each figure as a fraction of seconds, so that it is divided once, and exactly. Percentiles interpolate linearly.
+fraction as (
+    select *, unnest(['', 'median', 'p90', 'business']) as figure, unnest([
+        elapsed,
+        sorted[(n - 1) * 5 // 10 + 1]::hugeint * (10 - (n - 1) * 5 % 10)
+        + sorted[least((n - 1) * 5 // 10 + 2, n)]::hugeint * ((n - 1) * 5 % 10),
+        sorted[(n - 1) * 9 // 10 + 1]::hugeint * (10 - (n - 1) * 9 % 10)
+        + sorted[least((n - 1) * 9 // 10 + 2, n)]::hugeint * ((n - 1) * 9 % 10),
+        business
+    ]) as seconds, unnest([n, 10, 10, n]) as divisor
+    from counted
+),
+
+turnaround as (
+    select
+        concat_ws(':', grain, nullif(concat_ws('_', nullif(statistic, ''), nullif(figure, '')), '')) as grain,
+        member,
+        period_start,
+        period_end,
+        -- Hours to 9 decimals, half up; in whole numbers, since a division of decimals is one of floats.
+        case when n > 0 then
+            ((2 * seconds * 1000000000 + divisor * 3600) // (2 * divisor * 3600))::decimal(29, 0) * 0.000000001::decimal(9, 9)
+        end as value,
+        case when n > 0 and figure in ('', 'business') then
+            ((2 * seconds * 1000000000 + 3600) // 7200)::decimal(29, 0) * 0.000000001::decimal(9, 9)
+        end as numerator,
+        case when n > 0 and figure in ('', 'business') then n end as denominator,
+        n,
+        case when n = 0 then 'no data' when is_closed then 'ok' else 'to date' end as status
+    from fraction
+),
+
+excluded as (
+    select t.grain || ':' || e.exclusion as grain, t.member, p.period_start, p.period_end, p.is_closed,
+        count(*) filter (where t.exclusion = e.exclusion) as excluded, count(*) as created
+    from period as p
+    inner join ticket as t
+        on t.grain = 'organisation' and t.created_at::date between p.period_start and p.period_end
+    cross join (values ('spam'), ('deleted'), ('merged')) as e (exclusion)
+    group by all
+),
+
+-- Age at the end of the as-of day.
+open as (
+    select grain, member, list_sort(list(
+        (epoch_us(($as_of::date + 1)::timestamp) - epoch_us(created_at)) // 1000000
+    )) as ages, count(*) as n
+    from ticket
+    where exclusion is null and created_at::date <= $as_of
+        and (replied_at is null or replied_at::date > $as_of)
+        and (resolved_at is null or resolved_at::date > $as_of)
+    group by grain, member
+),
+
+open_figure as (
+    select grain || ':' || figure as grain, member, value, n
+    from (
+        select grain, member, n, unnest([
+            'open_without_reply', 'open_without_reply_age_median', 'open_without_reply_age_oldest'
+        ]) as figure, unnest([
+            n::decimal(38, 9),
+            ((2 * (ages[(n - 1) // 2 + 1]::hugeint + ages[n // 2 + 1]::hugeint) * 1000000000 + 7200) // 14400)::decimal(29, 0)
+            * 0.000000001::decimal(9, 9),
+            ((2 * ages[n]::hugeint * 1000000000 + 3600) // 7200)::decimal(29, 0) * 0.000000001::decimal(9, 9)
+        ]) as value
+        from open
+    )
+)
+
+select grain, member, period_start, period_end, value, numerator, denominator, n, status from turnaround
+union all
+select grain, member, period_start, period_end, excluded, null, null, created,
+    case when is_closed then 'ok' else 'to date' end as status
+from excluded
+union all
+select grain, member, $as_of::date, $as_of::date, value, null, null, n, 'ok' as status from open_figure

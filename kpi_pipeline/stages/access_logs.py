@@ -1,0 +1,67 @@
+"""Access logs from landing to facts: which lines are landings of nbgitpuller links, and which of those are clicks.
+
+What belongs here: the formats of log lines (nginx's combined one, JupyterHub's). What never does: any other request.
+"""
+
+from pathlib import Path
+
+from kpi_pipeline.contracts import Record, table
+from kpi_pipeline.contracts.clicks import ACCESS_LOGS
+from kpi_pipeline.errors import UnreadableFileError
+from kpi_pipeline.landing import LandedFile
+from kpi_pipeline.stages.reading import NO_DELIMITER, Reader, check_gzip, whole_file
+from kpi_pipeline.warehouse import Connection, fill, run, sql, transaction
+
+SOURCE = ACCESS_LOGS.source
+CLUSTER_AND_HUB = 2
+
+
+def reader(_con: Connection, _record: Record, file: LandedFile, path: Path) -> Reader:
+    """The reader of a log file.
+
+    Raises:
+        UnreadableFileError: it lies in no hub's folder, is empty, or torn.
+    """
+    folders = file.name.split("/")[:-1]
+    if len(folders) < CLUSTER_AND_HUB:
+        raise _unreadable(file, "no_hub_folder", "another place")
+    if file.bytes == 0:
+        raise _unreadable(file, "empty_file", "0 bytes")
+    packed = file.encoding == "gzip" or file.name.lower().endswith(".gz")
+    if packed and file.encoding == "identity":
+        with whole_file(file):
+            check_gzip(path)
+    parameters: dict[str, object] = {
+        "path": str(path),
+        "compression": "gzip" if packed else "none",
+        "delimiter": NO_DELIMITER,
+        "cluster": folders[0],
+        "hub": folders[1],
+    }
+    columns = {column.name: column.name for column in ACCESS_LOGS.columns}
+    reasons = [
+        ("not_a_log_line", "format is null"),
+    ]
+    return Reader(f"({sql('stages', 'log_lines')})", parameters, columns, "line_number", True, tuple(reasons))
+
+
+def _unreadable(file: LandedFile, reason: str, got: str) -> UnreadableFileError:
+    return UnreadableFileError(
+        file.name, reason=reason, got=got, expected="<cluster>/<hub>/<file>", fix="Deliver it again in its place."
+    )
+
+
+def count_clicks(con: Connection) -> None:
+    """Rebuilds facts.nbgitpuller_hits from raw, in one transaction; landings on hubs that aren't known are rejected."""
+    with transaction(con):
+        run(con, "delete from raw.quarantine where source = $source and stage = 'staged'", {"source": SOURCE})
+        fill(
+            con,
+            table("raw.quarantine"),
+            "select $source as source, r._file as file, r._row as row, 'staged' as stage, r.date, "
+            "'unknown_hub' as reason from raw.access_logs r "
+            "where r.cluster || '/' || r.hub not in (select hub_id from staged.hubs)",
+            {"source": SOURCE},
+        )
+        run(con, "truncate facts.nbgitpuller_hits")
+        fill(con, table("facts.nbgitpuller_hits"), sql("stages", "nbgitpuller_hits"))

@@ -1,0 +1,168 @@
+"""Access logs that are wrong, lines that are no landings, and clicks against brute force."""
+
+import gzip
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from kpi_pipeline.contracts import RECORDS, WAREHOUSE
+from kpi_pipeline.landing import Landing
+from kpi_pipeline.sources.files import list_files
+from kpi_pipeline.stages import access_logs, raw
+from kpi_pipeline.stages.checks import CHECKS, evaluate
+from kpi_pipeline.warehouse import Connection, Warehouse, create_tables, run
+
+from .organisation import SECRET, key_of
+
+HUBS = """insert into staged.hubs by name select 'reef/' || hub as hub_id, date '2026-01-01' as from_day,
+    date '9999-12-31' as to_day, 'reef' as cluster, hub, hub as display_name, 'education' as hub_type, 'hub' as kind,
+    if(hub = 'staging', 'staging', 'production') as environment, ['reef'] as communities,
+    'login.reef' as identity_issuer, 'f' as _file, 1 as _row from (values ('coral'), ('staging')) t (hub)"""
+REPO = "https%3A%2F%2Fgithub.com%2Fexample%2Fcourse"
+LINK = f"/user/zz-alice/git-pull?repo={REPO}&branch=main"
+Given = Callable[..., dict[str, Any]]
+
+
+def nginx(request: str = LINK, status: int = 200, at: str = "05/Jan/2026:10:00:00 +0000", verb: str = "GET") -> str:
+    return f'10.0.0.1 - - [{at}] "{verb} {request} HTTP/1.1" {status} 512 "-" "Mozilla/5.0"'
+
+
+def jupyterhub(request: str = LINK, status: int = 200) -> str:
+    return f"[I 2026-01-05 10:00:00.042 ServerApp] {status} GET {request} (zz-alice@10.0.0.1) 12.34ms"
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Given:
+    """Lands and counts logs (place: content), and returns what came of it."""
+
+    def given_logs(logs: dict[str, str | bytes]) -> dict[str, Any]:
+        for name, content in logs.items():
+            path = tmp_path / "drop" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        landing = Landing(tmp_path / "landing")
+        files = list_files("access_logs", tmp_path / "drop")
+        landing.land("access_logs", "nginx", files, datetime(2026, 2, 1, tzinfo=UTC))
+        with Warehouse(tmp_path / "w" / "warehouse.duckdb", tmp_path / "w" / "spill").open() as con:
+            run(con, "truncate staged.hubs")
+            run(con, HUBS)
+            raw.load(con, landing, RECORDS["access_logs"], SecretStr(SECRET), True, access_logs.reader)
+            access_logs.count_clicks(con)
+            return outcome(con)
+
+    return given_logs
+
+
+def outcome(con: Connection) -> dict[str, Any]:
+    assert "zz-alice" not in str([run(con, f"select * from {t.name}") for t in WAREHOUSE])
+    checked = [c for c in CHECKS if c.table == "facts.nbgitpuller_hits"]
+    assert [c.name for c in checked if not evaluate(con, c, {"as_of": date(2026, 2, 1)}).passed] == []
+    return {
+        "quarantine": run(con, "select file, row, reason from raw.quarantine order by all"),
+        "hits": run(con, "select hub_id, person_key, repo, hits from facts.nbgitpuller_hits order by all"),
+    }
+
+
+GOOD = [("reef/coral", key_of("zz-alice", "login.reef"), "https://github.com/example/course", 1)]
+
+
+@pytest.mark.parametrize("line", [nginx(), jupyterhub()])
+@pytest.mark.parametrize("place", ["reef/coral/access.log", "reef/coral/2026/01.log.gz", "reef/coral/access.log.1"])
+def test_a_landing_in_each_format(load: Given, line: str, place: str) -> None:
+    content = f"{line}\n".encode()
+    found = load({place: gzip.compress(content) if place.endswith(".gz") else content})
+    assert found == {"quarantine": [], "hits": GOOD}
+
+
+def test_garbage_is_rejected_by_line_and_the_rest_counts(load: Given) -> None:
+    lines = ["zz-alice was here", nginx(), "", "~~~", jupyterhub("/hub/home"), nginx()[:30], "\xff\xfe"]
+    found = load({"reef/coral/a.log": "\n".join(lines) + "\n"})
+    assert found["hits"] == GOOD
+    assert found["quarantine"] == [("reef/coral/a.log", row, "not_a_log_line") for row in (1, 4, 6, 7)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        nginx(status=302),
+        nginx(status=500),
+        nginx(verb="POST"),
+        nginx("/user/zz-alice/git-pull"),
+        nginx("/user/zz-alice/git-pull?branch=main"),
+        nginx("/user/zz-alice/git-pull?repo="),
+        nginx(f"/user/zz-alice/api/git-pull-x?repo={REPO}"),
+        nginx(f"/hub/user-redirect/git-pull?repo={REPO}"),
+        jupyterhub(status=302),
+    ],
+)
+def test_other_requests_are_no_landings_and_no_fault(load: Given, line: str) -> None:
+    assert load({"reef/coral/a.log": line + "\n"}) == {"quarantine": [], "hits": []}
+
+
+@pytest.mark.parametrize(
+    "repo",
+    [
+        "https%3A%2F%2FGitHub.com%2Fexample%2Fcourse",
+        "https%3A%2F%2Fgithub.com%2Fexample%2Fcourse.git",
+        "https%3A%2F%2Fgithub.com%2Fexample%2Fcourse%2F",
+        "https%3A%2F%2Fgithub.com%2Fexample%2Fcourse.git%2F",
+        "https://github.com/example/course",
+    ],
+)
+def test_spellings_of_a_repository_are_one(load: Given, repo: str) -> None:
+    line = nginx(f"/user/ZZ-Alice/git-pull?branch=main&repo={repo}&urlpath=lab")
+    assert load({"reef/coral/a.log": line + "\n"})["hits"] == GOOD
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "reason"),
+    [
+        ("a.log", nginx().encode(), "no_hub_folder"),
+        ("reef/a.log", nginx().encode(), "no_hub_folder"),
+        ("reef/coral/a.log", b"", "empty_file"),
+        ("reef/coral/a.log.gz", gzip.compress(nginx().encode() * 50)[:-9], "truncated"),
+    ],
+)
+def test_a_file_that_is_wrong_is_rejected_whole(load: Given, place: str, content: bytes, reason: str) -> None:
+    assert load({place: content}) == {"quarantine": [(place, None, reason)], "hits": []}
+
+
+def test_unknown_hubs_are_rejected_and_staging_left_out(load: Given) -> None:
+    found = load({"reef/kelp/a.log": nginx() + "\n", "reef/staging/a.log": nginx() + "\n"})
+    assert found == {"quarantine": [("reef/kelp/a.log", 1, "unknown_hub")], "hits": []}
+
+
+HITS = st.lists(st.tuples(st.integers(0, 130), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=14)
+
+
+@settings(max_examples=40, deadline=None)
+@given(HITS)
+def test_clicks_are_what_looking_back_over_all_hits_gives(hits: list[tuple[int, int, int]]) -> None:
+    """Minutes, person, repository. A hit is a click where none of the half hour before is of the same."""
+    start = datetime(2026, 1, 5, 23)
+    with duckdb.connect() as con:
+        create_tables(con, WAREHOUSE)
+        run(con, HUBS)
+        con.executemany(
+            "insert into raw.access_logs by name select ?::timestamp::date as date, ?::timestamp as hit_at, "
+            "'reef' as cluster, 'coral' as hub, ?::uuid as person_key, ? as repo, 'f' as _file, 1 as _row",
+            [
+                (start + timedelta(minutes=m), start + timedelta(minutes=m), f"{p:032}", f"https://x.org/{r}")
+                for m, p, r in hits
+            ],
+        )
+        access_logs.count_clicks(con)
+        clicks, total = run(con, "select count(*) filter (where is_click), sum(hits) from facts.nbgitpuller_hits")[0]
+    expected = 0
+    for person, repo in product((0, 1), (0, 1)):
+        minutes = sorted({m for m, p, r in hits if (p, r) == (person, repo)})
+        expected += sum(not any(0 < m - before <= 30 for before in minutes) for m in minutes)
+    assert (clicks, total) == (expected, len(hits))

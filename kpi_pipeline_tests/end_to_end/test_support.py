@@ -1,0 +1,59 @@
+"""Support figures of the sample equal their ground truth, and so do the records that were rejected."""
+
+from pathlib import Path
+
+import duckdb
+
+from kpi_pipeline_tests.end_to_end.commands import SAMPLE, published
+
+TRUTH = SAMPLE / "truth"
+TURNAROUND = (
+    "select grain, member, period_start, period_end, value, n from kpi_values "
+    "where kpi_id = 'community_guidance.ticket_turnaround_time'"
+)
+TRUE_TURNAROUND = (
+    "select grain, member, period_start, period_end, value::decimal(38, 9), n "
+    f"from read_csv('{TRUTH}/ticket_turnaround.csv', types = {{'value': 'VARCHAR'}})"
+)
+
+
+def test_ticket_turnaround_equals_truth(sample_data: Path) -> None:
+    with published(sample_data) as con:
+        rows = con.execute(f"select count(*) from ({TRUE_TURNAROUND})").fetchall()[0][0]
+        only_mine = con.execute(f"({TURNAROUND}) except all ({TRUE_TURNAROUND}) order by all limit 3").fetchall()
+        only_truth = con.execute(f"({TRUE_TURNAROUND}) except all ({TURNAROUND}) order by all limit 3").fetchall()
+    assert rows > 1000
+    assert (only_mine, only_truth) == ([], [])
+
+
+def test_clicks_equal_truth(sample_data: Path) -> None:
+    mine = (
+        "select grain, member, period_start, period_end, clicks, hits from nbgitpuller_clicks where clicks is not null"
+    )
+    truth = f"from '{TRUTH}/nbgitpuller_clicks.csv'"
+    with published(sample_data) as con:
+        rows = con.execute(f"select count(*) from ({truth})").fetchall()[0][0]
+        only_mine = con.execute(f"({mine}) except all ({truth}) order by all limit 3").fetchall()
+        only_truth = con.execute(f"({truth}) except all ({mine}) order by all limit 3").fetchall()
+    assert rows >= 20
+    assert (only_mine, only_truth) == ([], [])
+
+
+def test_faulty_tickets_are_rejected_by_reason(sample_data: Path) -> None:
+    with duckdb.connect(str(sample_data / "warehouse" / "warehouse.duckdb"), read_only=True) as con:
+        found = con.execute(
+            "select reason, count(*) from raw.quarantine where source = 'tickets' group by reason order by reason"
+        ).fetchall()
+        truth = con.execute(f"select reason, rows from '{TRUTH}/ticket_faults.csv' order by reason").fetchall()
+    assert found == truth
+
+
+def test_the_view_shows_the_latest_month(sample_data: Path) -> None:
+    with published(sample_data) as con:
+        rows = con.execute(
+            "select t.reply_hours = v.value, t.replies = v.n from ticket_turnaround t join kpi_values v "
+            "using (member, period_start, period_end) where v.kpi_id = 'community_guidance.ticket_turnaround_time' "
+            "and v.grain = 'organisation' and t.grain = 'organisation' and v.value is not null"
+        ).fetchall()
+    assert len(rows) > 10
+    assert set(rows) == {(True, True)}
