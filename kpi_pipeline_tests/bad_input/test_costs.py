@@ -1,6 +1,7 @@
 """Cloud bills that are wrong, late, delivered again or cut in parts: what counts, and what is quarantined why."""
 
 import io
+import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -20,7 +21,8 @@ from kpi_pipeline.stages.checks import CHECKS, evaluate
 from kpi_pipeline.warehouse import create_tables
 from kpi_pipeline_tests.bad_input.organisation import FETCHED, empty_warehouse
 
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "real" / "focus_sample.csv"
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "real"
+REAL = Path(os.environ.get("KPI_REAL_DATA", SHARED)) / "focus_sample.csv"
 COLUMNS = [column.name for column in CLOUD_COSTS.columns]
 GOOD = {
     **dict.fromkeys(COLUMNS, "NULL"),
