@@ -6,7 +6,7 @@ import dagster as dg
 
 from kpi_pipeline import catalog as catalog_module
 from kpi_pipeline import settings
-from kpi_pipeline.assets import asset_checks, calendar, hubs, kpi, published
+from kpi_pipeline.assets import asset_checks, calendar, github, hubs, kpi, published
 from kpi_pipeline.assets.common import Pipeline
 
 NIGHTLY = "nightly"
@@ -38,7 +38,7 @@ def progress(_: dg.InitLoggerContext) -> logging.Logger:
 
 
 defs = dg.Definitions(
-    assets=[*calendar.ASSETS, *hubs.ASSETS, *kpi.assets(catalog), published.asset(catalog)],
+    assets=[*calendar.ASSETS, *hubs.ASSETS, *github.ASSETS, *kpi.assets(catalog), published.asset(catalog)],
     asset_checks=asset_checks.definitions(catalog),
     jobs=[nightly_job],
     schedules=[nightly],

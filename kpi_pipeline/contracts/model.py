@@ -37,6 +37,7 @@ class Record:
             its own earlier version.
         day: SQL for the day that a record speaks of.
         rules: reason and SQL condition that no good record meets.
+        issuer: who vouches for the names of people; default: the cluster that the record names.
         marks_days: whether a changed record makes its day one that the hub stages must bring up to date.
     """
 
@@ -47,6 +48,7 @@ class Record:
     day: str
     rules: tuple[tuple[str, str], ...] = ()
     marks_days: bool = False
+    issuer: str = ""
 
     @property
     def personal(self) -> bool:

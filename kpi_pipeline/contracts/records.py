@@ -1,5 +1,6 @@
 """The records that sources deliver, column by column, in the sources' own words."""
 
+from kpi_pipeline.contracts import github
 from kpi_pipeline.contracts.model import Column, Record
 
 HUB_REGISTRY = Record(
@@ -68,4 +69,4 @@ HUB_ACTIVITY = Record(
     marks_days=True,
 )
 
-RECORDS = {record.source: record for record in (HUB_REGISTRY, HUB_ACTIVITY)}
+RECORDS = {record.source: record for record in (HUB_REGISTRY, HUB_ACTIVITY, *github.RECORDS)}

@@ -1,5 +1,6 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
+from kpi_pipeline.contracts import github
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
 from kpi_pipeline.contracts.model import Column, Table
 from kpi_pipeline.contracts.records import RECORDS
@@ -362,7 +363,7 @@ PUBLISHED: tuple[Table, ...] = (
     ),
 )
 
-WAREHOUSE = (*WAREHOUSE, PERIODS, BUSINESS_HOURS, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
+WAREHOUSE = (*WAREHOUSE, *github.TABLES, PERIODS, BUSINESS_HOURS, KPI_VALUES, DIRTY_DAYS, FINGERPRINTS)
 TABLES = {t.name: t for t in (*WAREHOUSE, *PUBLISHED)}
 
 

@@ -6,6 +6,7 @@ Never here: an import from the rest of the pipeline. What checks the pipeline mu
 from datetime import date
 from pathlib import Path
 
+from kpi_pipeline.sample.github import github_files, github_truth, make_github
 from kpi_pipeline.sample.layout import activity_files, make_damage
 from kpi_pipeline.sample.simulate import make_world
 from kpi_pipeline.sample.texts import config, readme
@@ -38,6 +39,12 @@ def write_sample(
     write_registry(folder / "hub_registry", world.hubs)
     write_activity(folder / "hub_activity", world, files, damage)
     write_truth(folder / "truth", world, damage)
+    github = make_github(seed, world.period)
+    pages = github_files(github)
+    for part in ("github", "affiliations", "upstream_work"):
+        _refuse_strangers(folder / part, {folder / path for path in pages})
+    for path, content in {**pages, **github_truth(github)}.items():
+        write_file(folder / path, content)
     write_file(folder / "kpi.toml", config(world).encode())
     write_file(folder / "README.md", readme(world).encode())
 

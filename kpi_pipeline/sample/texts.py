@@ -36,6 +36,26 @@ path = "hub_activity"
 # What it takes for the source to call somebody active on a day; it is kept with the data.
 criterion = "a user server ran on that day"
 
+# Issues, their events, pull requests, reviews and releases: pages of GitHub's REST API as it answered them, one a file,
+# in <owner>/<repository>/<stream>/. `own` says which repositories are the organisation's, `teams` who answers for them.
+[sources.github]
+kind = "json_pages"
+path = "github"
+own = ["example-hubs/*"]
+teams = {{ infrastructure = ["example-hubs/infrastructure"] }}
+bots = ["hubs-helper"]            # accounts that are bots, though their type doesn't say so
+max_age_days = 30
+
+# Which GitHub accounts belong to the organisation's people, and when: columns login, from, to (not included; empty: still).
+[sources.affiliations]
+kind = "table"
+path = "affiliations"
+
+# Work for upstream projects that is no code: columns date, project, kind, count and, optional, description.
+[sources.upstream_work]
+kind = "table"
+path = "upstream_work"
+
 # The register of exclusions: what is left out of the counts, why, and who approved that. Each rule's effect
 # is counted and published. `match` names usernames (whatever their capitals) or a hub; `from` and `to` are
 # days, both included, and a missing one means without limit.
@@ -60,6 +80,11 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   - `accounting.json`: rows quarantined by reason, and user-days (day, hub, person) excluded by rule, set
     apart as staging or binder, and qualifying. Each rule counts all that it matches, as rules may overlap;
     `excluded_user_days_total` counts a user-day once.
+
+- `github/`, `affiliations/`, `upstream_work/`: issues of two repositories of its own and work in two upstream projects, as
+  pages of GitHub's API and as tables. Some issues are transferred, reopened, assigned to a bot or listed twice, and a
+  few objects are broken on purpose. Their truth is in `truth/issue_flows.csv`, `issue_completion_time.csv`,
+  `upstream_contributions.csv` and `github_quarantine.csv`.
 
 Change the generator, not these files: a test compares them with a fresh write.
 """

@@ -107,7 +107,7 @@ def _read_files(
     run(con, f"create or replace temp table incoming ({columns}, _file varchar, _row bigint, _reason varchar)")
     rejects = [reject for file in files for reject in _read(con, landing, record, file)]
     if record.personal and secret is not None:
-        _add_keys(con, secret)
+        _add_keys(con, record, secret)
     return rejects
 
 
@@ -188,28 +188,41 @@ def _shift_rows(con: Connection, file: str, rejected: Sequence[int]) -> None:
     )
 
 
-def _add_keys(con: Connection, secret: SecretStr) -> None:
+def _add_keys(con: Connection, record: Record, secret: SecretStr) -> None:
     """Adds a table temp.names (issuer, username, normalised, person_key) for what came in."""
-    run(con, f"create or replace temp table overrides as {ISSUER_OVERRIDES}")
     run(con, "alter table temp.incoming add column issuer varchar")
-    run(con, f"update {INCOMING} set issuer = cluster")
+    if record.issuer:
+        run(con, f"update {INCOMING} set issuer = $issuer", {"issuer": record.issuer})
+    else:
+        _issuers_of_hubs(con)
+    username = quote(_person_column(record))
     run(
         con,
-        f"update {INCOMING} i set issuer = o.identity_issuer from overrides o where i.cluster = o.cluster "
-        "and i.hub = o.hub and i.date >= o.from_day and i.date < o.to_day",
-    )
-    run(
-        con,
-        "create or replace temp table names as select distinct issuer, username, null::varchar as normalised, "
-        f"null::uuid as person_key from {INCOMING} where _reason is null and username is not null",
+        f"create or replace temp table names as select distinct issuer, {username} as username, "
+        f"null::varchar as normalised, null::uuid as person_key from {INCOMING} "
+        f"where _reason is null and {username} is not null",
     )
     identity.add_normalised_names(con, "temp.names")
     key, pads = identity.key_expression(secret)
     run(con, f"update temp.names set person_key = {key} where normalised <> ''", pads)
     run(
         con,
-        f"update {INCOMING} i set _reason = 'missing:username' where _reason is null and (username is null or username "
-        "in (select username from temp.names where person_key is null))",
+        f"update {INCOMING} i set _reason = 'missing:{_person_column(record)}' where _reason is null "
+        f"and ({username} is null or {username} in (select username from temp.names where person_key is null))",
+    )
+
+
+def _person_column(record: Record) -> str:
+    return next(column.name for column in record.columns if column.personal)
+
+
+def _issuers_of_hubs(con: Connection) -> None:
+    run(con, f"create or replace temp table overrides as {ISSUER_OVERRIDES}")
+    run(con, f"update {INCOMING} set issuer = cluster")
+    run(
+        con,
+        f"update {INCOMING} i set issuer = o.identity_issuer from overrides o where i.cluster = o.cluster "
+        "and i.hub = o.hub and i.date >= o.from_day and i.date < o.to_day",
     )
 
 
@@ -227,7 +240,7 @@ def _store(
     join = ""
     if record.personal:
         chosen += ", n.person_key"
-        join = "join temp.names n on n.issuer = i.issuer and n.username = i.username"
+        join = "join temp.names n on n.issuer = i.issuer and n.username = i." + quote(_person_column(record))
     fill(con, target, f"select {chosen}, i._file, i._row from {INCOMING} i {join} where i._reason is null")
     fill(
         con,

@@ -3,7 +3,7 @@
 The Dagster assets show them, and publishing runs those of severity ERROR once more, so that nothing gets around them.
 """
 
-from kpi_pipeline.stages.checks import hubs
+from kpi_pipeline.stages.checks import github, hubs
 from kpi_pipeline.stages.checks.model import (
     Check,
     Outcome,
@@ -14,7 +14,7 @@ from kpi_pipeline.stages.checks.model import (
     refuse_if_wrong,
 )
 
-CHECKS: tuple[Check, ...] = (*hubs.CHECKS,)
+CHECKS: tuple[Check, ...] = (*hubs.CHECKS, *github.CHECKS)
 
 __all__ = [
     "CHECKS",
