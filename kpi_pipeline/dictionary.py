@@ -21,6 +21,7 @@ COMMAND = "python -m kpi_pipeline.dictionary"
 # What kpi_values.status can say. A test compares this with the statuses that the formulas and stages/kpi.py give.
 STATUSES = {
     "ok": "The value is what the definition says.",
+    "to date": "The period isn't over: the value covers it up to the as-of day.",
     "incomplete": "The period begins before the first data, so the value covers less than the definition asks for.",
     "insufficient": "There are fewer observations (`n`) than the definition asks for: read it with care, and don't "
     "show it outside.",

@@ -22,7 +22,13 @@ READS: dict[str, tuple[str, ...]] = {
     "published.hubs": ("staged.hubs",),
     "published.communities": ("staged.hubs",),
     "published.exclusions": ("staged.exclusion_effects",),
-    "published.data_health": (*(f"raw.{s}" for s in RECORDS if not s.startswith("hub_")), "raw.hub_registry", "raw.hub_activity", "raw.quarantine", "staged.activity_accounting"),
+    "published.data_health": (
+        *(f"raw.{s}" for s in RECORDS if not s.startswith("hub_")),
+        "raw.hub_registry",
+        "raw.hub_activity",
+        "raw.quarantine",
+        "staged.activity_accounting",
+    ),
 }
 
 

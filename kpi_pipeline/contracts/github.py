@@ -1,4 +1,4 @@
-"""GitHub's records and tables: what a page's object becomes, and the facts about issues. No SQL that reads or writes data."""
+"""GitHub's records and tables: what an object of a page becomes, and the facts. No SQL that reads or writes data."""
 
 from kpi_pipeline.contracts.columns import FILE, ROW, count
 from kpi_pipeline.contracts.model import Column, Record, Table
@@ -71,8 +71,10 @@ TABLES: tuple[Table, ...] = (
         "repository, stream and object",
         ("repository", "stream", "id"),
         (
-            *(Column(c.name, "TIMESTAMP" if c.type == "TIMESTAMPTZ" else c.type, c.description, nullable=c.nullable)
-              for c in GITHUB.columns),
+            *(
+                Column(c.name, "TIMESTAMP" if c.type == "TIMESTAMPTZ" else c.type, c.description, nullable=c.nullable)
+                for c in GITHUB.columns
+            ),
             FILE,
             ROW,
         ),

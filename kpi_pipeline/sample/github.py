@@ -128,16 +128,14 @@ def _issue(seed: int, number: int, period: Period) -> Issue:
 def _transfers(seed: int, issues: list[Issue], period: Period) -> list[Issue]:
     """Some issues move to the other repository on the way: their story goes on there, under another number."""
     rng = dice(seed, "transfers")
-    copies = []
+    copies: list[Issue] = []
     for place, issue in enumerate([i for i in issues if not i.is_pull and i.repository == OWN[1]]):
         if place % 12 != 3:
             continue
         issue.left = _moment(rng, issue.opened, min(_end(period), issue.opened + timedelta(days=9)))
         number = 1 + max(i.number for i in [*issues, *copies] if i.repository == OWN[0])
         copies.append(
-            Issue(
-                OWN[0], number, 800_000 + place, issue.opened, issue.author, events=issue.events, arrived=issue.left
-            )
+            Issue(OWN[0], number, 800_000 + place, issue.opened, issue.author, events=issue.events, arrived=issue.left)
         )
     return copies
 
@@ -362,7 +360,7 @@ def _months(period: Period) -> list[tuple[date, date]]:
 
 
 def _flow_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
-    rows = [("grain", "member", "period_start", "period_end", "value", *FLOWS, "open_at_end")]
+    rows: list[tuple[str, ...]] = [("grain", "member", "period_start", "period_end", "value", *FLOWS, "open_at_end")]
     counts: Counter[tuple[str, str, str, date]] = Counter()
     for issue in world.issues:
         if not issue.is_pull:
@@ -388,7 +386,7 @@ def _flow_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
 
 
 def _clock(issue: Issue, end: datetime) -> tuple[datetime | None, int, int, bool]:
-    """Final completed close, seconds and business seconds open and assigned until then, and whether it is assigned now."""
+    """Final completed close, seconds and business seconds open and assigned, and whether it is assigned now."""
     begin = issue.arrived or issue.opened
     is_open, assigned, since = True, set[str](), NEVER
     seconds = business = 0
@@ -431,12 +429,12 @@ def _completion_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
         if not humans:
             continue
         closed, seconds, business, is_assigned = _clock(issue, end)
-        for member in _grains(issue):
+        for place in _grains(issue):
             if closed is not None and humans[0] < closed:
-                done.setdefault(member, []).append((closed.date(), seconds, business))
+                done.setdefault(place, []).append((closed.date(), seconds, business))
             elif is_assigned:
-                ageing.setdefault(member, []).append(seconds)
-    rows = [("grain", "member", "period_start", "period_end", "value", "n")]
+                ageing.setdefault(place, []).append(seconds)
+    rows: list[tuple[str, ...]] = [("grain", "member", "period_start", "period_end", "value", "n")]
     for (grain, member), cases in sorted(done.items()):
         began = min(day for day, _, _ in cases)
         for first, last in _months(world.period):
@@ -485,11 +483,13 @@ def _contribution_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
     for day, project, kind, count, _ in world.work:
         for grain, member in (("organisation", "organisation"), ("project", project), ("kind", kind)):
             counts[grain, member, day] += count
-    rows = [("grain", "member", "period_start", "period_end", "value")]
+    rows: list[tuple[str, ...]] = [("grain", "member", "period_start", "period_end", "value")]
     for grain, member in sorted({(g, m) for g, m, _ in counts}):
         began = min(day for g, m, day in counts if (g, m) == (grain, member))
         for first, last in _months(world.period):
             if last >= began:
-                value = sum(v for (g, m, day), v in counts.items() if (g, m) == (grain, member) and first <= day <= last)
+                value = sum(
+                    v for (g, m, day), v in counts.items() if (g, m) == (grain, member) and first <= day <= last
+                )
                 rows.append((grain, member, str(first), str(last), str(value)))
     return rows

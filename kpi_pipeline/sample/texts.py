@@ -36,8 +36,9 @@ path = "hub_activity"
 # What it takes for the source to call somebody active on a day; it is kept with the data.
 criterion = "a user server ran on that day"
 
-# Issues, their events, pull requests, reviews and releases: pages of GitHub's REST API as it answered them, one a file,
-# in <owner>/<repository>/<stream>/. `own` says which repositories are the organisation's, `teams` who answers for them.
+# Issues, their events, pull requests, reviews and releases: pages of GitHub's REST API as it answered them, one
+# a file, in <owner>/<repository>/<stream>/. `own` says which repositories are the organisation's, `teams` who answers
+# for them.
 [sources.github]
 kind = "json_pages"
 path = "github"
@@ -46,7 +47,8 @@ teams = {{ infrastructure = ["example-hubs/infrastructure"] }}
 bots = ["hubs-helper"]            # accounts that are bots, though their type doesn't say so
 max_age_days = 30
 
-# Which GitHub accounts belong to the organisation's people, and when: columns login, from, to (not included; empty: still).
+# Which GitHub accounts belong to the organisation's people, and when: columns login, from and to (not included;
+# empty: still).
 [sources.affiliations]
 kind = "table"
 path = "affiliations"
@@ -81,9 +83,9 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
     apart as staging or binder, and qualifying. Each rule counts all that it matches, as rules may overlap;
     `excluded_user_days_total` counts a user-day once.
 
-- `github/`, `affiliations/`, `upstream_work/`: issues of two repositories of its own and work in two upstream projects, as
-  pages of GitHub's API and as tables. Some issues are transferred, reopened, assigned to a bot or listed twice, and a
-  few objects are broken on purpose. Their truth is in `truth/issue_flows.csv`, `issue_completion_time.csv`,
+- `github/`, `affiliations/`, `upstream_work/`: issues of two repositories of its own and work in two upstream
+  projects, as pages of GitHub's API and as tables. Some issues are transferred, reopened, assigned to a bot or
+  listed twice, and a few objects are broken on purpose. Their truth is in `truth/issue_flows.csv`, `issue_completion_time.csv`,
   `upstream_contributions.csv` and `github_quarantine.csv`.
 
 Change the generator, not these files: a test compares them with a fresh write.

@@ -65,7 +65,8 @@ def test_published_equals_truth(sample_data: Path, what: str) -> None:
 def test_every_record_is_accounted_for(sample_data: Path) -> None:
     truth = json.loads((TRUTH / "accounting.json").read_text())
     with duckdb.connect(str(sample_data / "warehouse" / "warehouse.duckdb"), read_only=True) as con:
-        reasons = dict(con.execute("select reason, count(*) from raw.quarantine where source like 'hub%' group by reason").fetchall())
+        hubs = "select reason, count(*) from raw.quarantine where source like 'hub%' group by reason"
+        reasons = dict(con.execute(hubs).fetchall())
         totals = con.execute(
             "select sum(excluded), sum(staging), sum(binder), sum(qualifying) from staged.activity_accounting"
         ).fetchall()[0]

@@ -11,7 +11,16 @@ from kpi_pipeline_tests.end_to_end.commands import SAMPLE, published
 
 TRUTH = SAMPLE / "truth"
 KPI = "select grain, member, period_start, period_end, {} from kpi_values where kpi_id = '{}'"
-PARTS = ("opened", "reopened", "completed", "not_planned", "duplicate", "transferred_in", "transferred_out", "open_at_end")
+PARTS = (
+    "opened",
+    "reopened",
+    "completed",
+    "not_planned",
+    "duplicate",
+    "transferred_in",
+    "transferred_out",
+    "open_at_end",
+)
 COMPARISONS = {
     "closed less opened, by month": (
         KPI.format("value::bigint", "engineering.issues_closed_minus_opened") + " and grain not like '%:%'",

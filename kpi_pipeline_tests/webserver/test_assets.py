@@ -14,7 +14,7 @@ from kpi_pipeline_tests.webserver.conftest import LAST_DAY
 from kpi_pipeline_tests.webserver.live import PATIENCE, Live
 
 KPIS = catalog.load().kpis
-SOURCES = ("hub_registry", "hub_activity")
+SOURCES = ("hub_registry", "hub_activity", "github", "affiliations", "upstream_work")
 ENTRIES = """
   __typename label
   ... on TextMetadataEntry { text }
@@ -83,6 +83,18 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "staged/exclusion_effects",
             "facts/active_users",
         },
+        "calendar": {"facts/periods", "facts/business_hours"},
+        "github": {
+            *(
+                f"{stage}/{name}"
+                for stage in ("landing", "raw")
+                for name in ("github", "affiliations", "upstream_work")
+            ),
+            *("staged/github_objects", "staged/issues", "facts/issue_flows", "facts/issue_open"),
+            *("facts/issue_assigned", "facts/issue_labels", "facts/upstream_contributions"),
+        },
+        "engineering": {"kpi/engineering/issues_closed_minus_opened", "kpi/engineering/issue_completion_time"},
+        "upstream": {"kpi/upstream/upstream_contributions"},
         "impact": {
             "kpi/impact/communities_served",
             "kpi/impact/monthly_active_users",
@@ -119,7 +131,7 @@ def test_a_kpi_says_what_it_means_whose_it_is_and_how_it_stands(nodes: dict[str,
     assert defined["target"] == f"none. {kpi.no_target}"
 
     now = latest(node)
-    assert now["latest_value"].split()[0].replace(",", "").replace(".", "").isdigit()
+    assert now["latest_value"].split()[0].replace(",", "").replace(".", "").lstrip("-").isdigit()
     assert now["latest_period_end"] == LAST_DAY
     assert now["dagster/row_count"] > 0
     assert now["plot"].startswith(f"![{kpi.title}](data:image/png;base64,")
