@@ -85,8 +85,8 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
 
 - `github/`, `affiliations/`, `upstream_work/`: issues of two repositories of its own and work in two upstream
   projects, as pages of GitHub's API and as tables. Some issues are transferred, reopened, assigned to a bot or
-  listed twice, and a few objects are broken on purpose. Their truth is in `truth/issue_flows.csv`, `issue_completion_time.csv`,
-  `upstream_contributions.csv` and `github_quarantine.csv`.
+  listed twice, and a few objects are broken on purpose. Their truth is in `truth/`: `issue_flows.csv`,
+  `issue_completion_time.csv`, `upstream_contributions.csv` and `github_quarantine.csv`.
 
 Change the generator, not these files: a test compares them with a fresh write.
 """

@@ -27,15 +27,15 @@ def account(login: str, kind: str = "User") -> dict[str, str]:
     return {"login": login, "type": kind}
 
 
-def issue(number: int, opened: str = "2026-01-01T00:00:00Z", **more: Any) -> dict[str, Any]:
+def issue(number: int, /, opened: str = "2026-01-01T00:00:00Z", **more: Any) -> dict[str, Any]:
     """An issue as the API lists it: open, unless told otherwise."""
     times = {"created_at": opened, "updated_at": more.get("closed_at") or opened, "closed_at": None}
     return {"id": 1000 + number, "number": number, "user": account("zz-alice"), "state": "open", **times, **more}
 
 
-def event(identity: int, number: int, kind: str, at: str, **more: Any) -> dict[str, Any]:
+def event(identity: int, number: int, kind: str, at: str, /, **more: Any) -> dict[str, Any]:
     about = {"event": kind, "created_at": at, "issue": {"number": number}, "actor": account("zz-bobby")}
-    return {"id": identity, **about, **more}
+    return {"id": identity, **about} | more
 
 
 class Pages:

@@ -1,4 +1,4 @@
-"""Stock and flow of issues: whatever the events, their order and their faults, the two agree, and equal a plain walk."""
+"""Stock and flow of issues: whatever the events and their order, the two agree, and equal a plain walk."""
 
 from collections import Counter
 from pathlib import Path
