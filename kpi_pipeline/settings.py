@@ -127,7 +127,7 @@ class HubActivity(Strict):
 class GitHub(Strict):
     """`own`: globs on owner/name. `teams`: globs by team; the first that matches counts. `bots`: logins."""
 
-    kind: Literal["json_pages"]
+    kind: Literal["json_pages", "github_to_sqlite"]
     path: Path
     own: tuple[str, ...] = Field(min_length=1)
     teams: dict[str, tuple[str, ...]] = {}

@@ -14,6 +14,7 @@ from kpi_pipeline.contracts.github import STREAMS
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import TORN_GZIP, LandedFile, Landing, unpacked
 from kpi_pipeline.settings import GitHub
+from kpi_pipeline.sources import github_to_sqlite
 from kpi_pipeline.stages.raw import Loaded
 from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql, transaction
 
@@ -24,6 +25,7 @@ REJECT_REASONS = {
     "place": "unknown_stream",
     "encoding": "not_utf8",
     "gzip": "truncated",
+    "database": "not_github_to_sqlite",
 }
 # Where each stream's answers hold what; `actor` and `assignee` are accounts, with login and type.
 WHEN = {"happened_at": "$.created_at", "updated_at": "$.updated_at"}
@@ -120,7 +122,10 @@ def _read(con: Connection, landing: Landing, files: Sequence[LandedFile]) -> Non
         f"create or replace temp table github_incoming ({types}, actor varchar, assignee varchar, "
         "_file varchar, _row bigint, _reason varchar)",
     )
-    for batch in _batches(landing, files):
+    databases = [file for file in files if file.name.endswith(github_to_sqlite.SUFFIXES)]
+    for file in databases:
+        _read_database(con, landing, file)
+    for batch in _batches(landing, [file for file in files if file not in databases]):
         con.register("github_batch", batch.to_arrow())
         run(con, "create or replace temp table github_pages as " + sql("stages", "github_pages"))
         con.unregister("github_batch")
@@ -128,6 +133,24 @@ def _read(con: Connection, landing: Landing, files: Sequence[LandedFile]) -> Non
                  "where _reason is not null")  # fmt: skip
         for stream in STREAMS:
             run(con, _insert_statement(stream), {"stream": stream})
+
+
+def _read_database(con: Connection, landing: Landing, file: LandedFile) -> None:
+    """The rows of a github-to-sqlite database; it has no events."""
+    try:
+        with unpacked(landing.path(SOURCE, file), file.encoding == "gzip") as content:
+            rows = github_to_sqlite.read(content.read())
+    except (ValueError, *TORN_GZIP):
+        run(
+            con,
+            "insert into temp.github_incoming by name select $file as _file, $reason as _reason",
+            {"file": file.name, "reason": REJECT_REASONS["database"]},
+        )
+        return
+    types = dict.fromkeys(github_to_sqlite.FIELDS, pl.String) | {"_row": pl.Int64, "is_pull_request": pl.Boolean}
+    con.register("github_rows", pl.DataFrame(rows, schema=types).to_arrow())
+    run(con, "insert into temp.github_incoming by name " + sql("stages", "github_to_sqlite"), {"file": file.name})
+    con.unregister("github_rows")
 
 
 def _batches(landing: Landing, files: Sequence[LandedFile]) -> Iterator[pl.DataFrame]:

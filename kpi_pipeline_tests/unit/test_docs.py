@@ -126,7 +126,7 @@ def _reason_codes() -> set[str]:
         found |= set(re.findall(r'rejected\[f?"([a-z_0-9]+)', source))
         found |= set(re.findall(r"_reason = '([^']+)'", source))
         found |= set(re.findall(r"'([a-z_0-9]+)' as reason", source))
-    for name in ("activity", "github_pages", "issue_events"):
+    for name in ("activity", "github_pages", "issue_events", "github_to_sqlite"):
         statement = (PACKAGE / "stages" / "sql" / f"{name}.sql").read_text(encoding="utf-8")
         found |= set(re.findall(r"(?:then|else) '([a-z_]+)'", statement))
     statement = (PACKAGE / "stages" / "sql" / "issues_that_end_early.sql").read_text(encoding="utf-8")
