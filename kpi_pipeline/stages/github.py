@@ -91,11 +91,13 @@ def load(con: Connection, landing: Landing, secret: SecretStr | None) -> Loaded:
     changed = [f for f in files if before.get(f.name) != (f.sha256, keying)]
     gone = sorted(set(before) - {f.name for f in files})
     result = Loaded(files=len(changed), removed=len(gone))
+    # Pages are read before the transaction, as other sources' files are.
+    if changed and secret:
+        _read(con, landing, changed)
+        _add_keys(con, secret)
     with transaction(con):
         _forget(con, [f.name for f in changed] + gone)
-        if changed and secret:
-            _read(con, landing, changed)
-            _add_keys(con, secret)
+        if changed:
             _store(con, changed, keying, result)
     _drop(con)
     result.rows = scalar(con, "select count(*) from raw.github")
