@@ -201,9 +201,35 @@ class AccessLogs(Strict):
     max_age_days: int = Field(default=7, ge=0)
 
 
+class GitHub(Strict):
+    """`own`: globs on owner/name. `teams`: globs by team; the first that matches counts. `bots`: logins."""
+
+    kind: Literal["json_pages", "github_to_sqlite"]
+    path: Path
+    own: tuple[str, ...] = Field(min_length=1)
+    teams: dict[str, tuple[str, ...]] = {}
+    bots: tuple[str, ...] = ()
+    max_age_days: int | None = Field(default=7, ge=0)
+
+
+class Affiliations(Strict):
+    kind: Literal["table"]
+    path: Path
+    max_age_days: int | None = Field(default=None, ge=0)
+
+
+class UpstreamWork(Strict):
+    kind: Literal["table"]
+    path: Path
+    max_age_days: int | None = Field(default=None, ge=0)
+
+
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
+    github: GitHub | None = None
+    affiliations: Affiliations | None = None
+    upstream_work: UpstreamWork | None = None
     cloud_costs: CloudCosts | None = None
     ledger: Ledger | None = None
     deals: Deals | None = None

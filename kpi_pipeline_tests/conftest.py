@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 
-SHARING = ("webserver", "test_truth", "test_published", "test_support", "test_real_registry")
+GROUPS = {
+    "sample": ("test_truth", "test_opinion_truth", "test_published", "test_support"),
+    "webserver": ("webserver",),
+    "real": ("test_real_registry",),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        parts = {*item.path.parts, Path(item.path).stem}
-        if shared := [name for name in SHARING if name in parts]:
-            group = "sample" if shared[0] in ("test_truth", "test_published", "test_support") else shared[0]
-            item.add_marker(pytest.mark.xdist_group(group))
+        names = (Path(item.path).stem, item.path.parent.name)
+        for group, beginnings in GROUPS.items():
+            if any(name.startswith(beginnings) for name in names):
+                item.add_marker(pytest.mark.xdist_group(group))

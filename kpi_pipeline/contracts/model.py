@@ -41,6 +41,7 @@ class Record:
             its own earlier version.
         day: SQL for the day that a record speaks of.
         rules: reason and SQL condition that no good record meets.
+        issuer: who vouches for the names of people; default: the cluster that the record names.
         marks_days: whether a changed record makes its day one that the hub stages must bring up to date.
         labels: what a CSV's header may call a column instead (label, column), capitals or not.
         is_open: columns that the contract doesn't know are left unread; otherwise they reject the file.
@@ -57,6 +58,7 @@ class Record:
     labels: tuple[tuple[str, str], ...] = ()
     is_open: bool = False
     null_words: tuple[str, ...] = ()
+    issuer: str = ""
 
     @property
     def personal(self) -> bool:

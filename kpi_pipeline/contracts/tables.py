@@ -1,6 +1,6 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
-from kpi_pipeline.contracts import costs, money, opinion
+from kpi_pipeline.contracts import costs, github, money, opinion
 from kpi_pipeline.contracts.clicks import ACCESS_LOGS
 from kpi_pipeline.contracts.clicks import TABLES as CLICKS
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
@@ -65,7 +65,7 @@ WAREHOUSE: tuple[Table, ...] = (
             count("rows", "records accepted", "records"),
         ),
     ),
-    *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY, ACCESS_LOGS)),
+    *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY, ACCESS_LOGS, *github.RECORDS)),
     Table(
         "staged.hubs",
         "Hubs by day: each version with the days on which it is the one that counts.",
@@ -388,6 +388,7 @@ WAREHOUSE = (
     *WAREHOUSE,
     COVERAGE,
     *costs.WAREHOUSE,
+    *github.TABLES,
     *money.WAREHOUSE,
     *opinion.WAREHOUSE,
     *SUPPORT,

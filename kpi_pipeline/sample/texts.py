@@ -99,6 +99,28 @@ path = "communities"
 [sources.charges]
 kind = "table"
 path = "charges"
+
+# Issues, their events, pull requests, reviews and releases: pages of GitHub's REST API as it answered them, one
+# a file, in <owner>/<repository>/<stream>/. `own` says which repositories are the organisation's, `teams` who answers
+# for them.
+[sources.github]
+kind = "json_pages"
+path = "github"
+own = ["example-hubs/*"]
+teams = {{ infrastructure = ["example-hubs/infrastructure"] }}
+bots = ["hubs-helper"]            # accounts that are bots, though their type doesn't say so
+max_age_days = 30
+
+# Which GitHub accounts belong to the organisation's people, and when: columns login, from and to (not included;
+# empty: still).
+[sources.affiliations]
+kind = "table"
+path = "affiliations"
+
+# Work for upstream projects that is no code: columns date, project, kind, count and, optional, description.
+[sources.upstream_work]
+kind = "table"
+path = "upstream_work"
 {tickets}
 """
 
@@ -160,6 +182,11 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
     matches, as rules may overlap; `excluded_user_days_total` counts a user-day once.
   - `opinion/`: satisfaction, publications, cost reductions and marginalised communities served, and the rows of
     these sources that are quarantined.
+
+- `github/`, `affiliations/`, `upstream_work/`: issues of two repositories of its own and work in two upstream
+  projects, as pages of GitHub's API and as tables. Some issues are transferred, reopened, assigned to a bot or
+  listed twice, and a few objects are broken on purpose. Their truth is in `truth/`: `issue_flows.csv`,
+  `issue_completion_time.csv`, `upstream_contributions.csv` and `github_quarantine.csv`.
 
 Change the generator, not these files: a test compares them with a fresh write.
 """

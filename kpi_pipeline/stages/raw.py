@@ -264,7 +264,7 @@ def _add_keys(con: Connection, record: Record, secret: SecretStr) -> None:
             "and i.hub = o.hub and i.date >= o.from_day and i.date < o.to_day",
         )
     else:
-        run(con, f"update {INCOMING} set issuer = $source", {"source": record.source})
+        run(con, f"update {INCOMING} set issuer = $source", {"source": record.issuer or record.source})
     run(
         con,
         f"create or replace temp table names as select distinct issuer, {name} as username, "

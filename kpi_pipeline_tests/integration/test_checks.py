@@ -45,6 +45,14 @@ insert into facts.user_days select date, 1, person_key from raw.hub_activity;
 insert into facts.active_users
     select '2026-01-01', m.grain, m.member, 1, 1, 1, 1, 0, 0 from facts.members m union all
     select '2026-01-02', m.grain, m.member, 2, 2, 2, 1, 0, 0 from facts.members m;
+insert into staged.issues values ('o/r', 1, null, '2026-01-01', null, 'open', null, false, null, null, null);
+insert into facts.issue_flows values
+    ('o/r', 1, null, '2026-01-01', '2026-01-01', 'opened', false),
+    ('o/r', 1, null, '2026-01-01', '2026-01-01 10:00', 'completed', false),
+    ('o/r', 1, null, '2026-01-02', '2026-01-02', 'reopened', false);
+insert into facts.issue_open values
+    ('o/r', 1, null, '2026-01-01', '2026-01-01 10:00', 'completed'), ('o/r', 1, null, '2026-01-02', null, null);
+insert into facts.issue_assigned values ('o/r', 1, '2026-01-01', '2026-01-01 09:00'), ('o/r', 1, '2026-01-02', null);
 insert into kpi.kpi_values
     select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
         'r', timestamp '2026-01-03'
@@ -115,6 +123,12 @@ FAULTS = {
     "update facts.survey_answers set community = 'raef'": "communities_are_known",
     "update facts.works set contents = 2": "reports_of_a_work_agree",
     **cost_faults.FAULTS,
+    "delete from facts.issue_flows where flow = 'reopened'": "issue_stock_and_flow",
+    "delete from facts.issue_open where to_at is null": "issue_stock_and_flow",
+    "update facts.issue_open set to_at = '2026-01-02 01:00' where to_at is not null": "issue_spells_are_apart",
+    "update facts.issue_open set to_at = '2025-12-31' where to_at is not null": "issue_spells_are_apart",
+    "update facts.issue_assigned set to_at = '2026-01-02 01:00' where to_at is not null": "assigned_spells_are_apart",
+    "update staged.issues set state = 'closed'": "listing_agrees_with_events",
 }  # fmt: skip
 
 

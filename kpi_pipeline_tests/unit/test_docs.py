@@ -135,6 +135,11 @@ def _reason_codes() -> set[str]:
         found |= set(re.findall(r"'([a-z_]+):' \|\| \S+ as reason", path.read_text(encoding="utf-8")))
     for path in (PACKAGE / "stages" / "sql").glob("ticket_*_versions.sql"):
         found |= set(re.findall(r"then '([a-z_]+)'", path.read_text(encoding="utf-8")))
+    for name in ("activity", "github_pages", "issue_events", "github_to_sqlite"):
+        statement = (PACKAGE / "stages" / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+        found |= set(re.findall(r"(?:then|else) '([a-z_]+)'", statement))
+    statement = (PACKAGE / "stages" / "sql" / "issues_that_end_early.sql").read_text(encoding="utf-8")
+    found |= set(re.findall(r"'([a-z_]+)' as reason", statement))
     return {reason.split(":")[0] for reason in found}
 
 

@@ -94,7 +94,21 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "facts/monthly_users",
             "facts/cloud_costs",
         },
-        "engineering": {"kpi/engineering/cloud_cost_per_hub_user"},
+        "engineering": {
+            "kpi/engineering/cloud_cost_per_hub_user",
+            "kpi/engineering/issues_closed_minus_opened",
+            "kpi/engineering/issue_completion_time",
+        },
+        "github": {
+            *(
+                f"{stage}/{name}"
+                for stage in ("landing", "raw")
+                for name in ("github", "affiliations", "upstream_work")
+            ),
+            *("staged/github_objects", "staged/issues", "facts/issue_flows", "facts/issue_open"),
+            *("facts/issue_assigned", "facts/issue_labels", "facts/upstream_contributions"),
+        },
+        "upstream": {"kpi/upstream/upstream_contributions"},
         "impact": {
             "kpi/impact/communities_served",
             "kpi/impact/monthly_active_users",
@@ -174,7 +188,7 @@ def test_a_kpi_says_what_it_means_whose_it_is_and_how_it_stands(nodes: dict[str,
     assert defined["target"] == f"none. {kpi.no_target}"
 
     now = latest(node)
-    assert now["latest_value"].split()[0].replace(",", "").replace(".", "").isdigit()
+    assert now["latest_value"].split()[0].replace(",", "").replace(".", "").lstrip("-").isdigit()
     assert now["latest_period_end"] == LAST_DAY
     assert now["dagster/row_count"] > 0
     assert now["plot"].startswith(f"![{kpi.title}](data:image/png;base64,")

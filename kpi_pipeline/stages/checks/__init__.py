@@ -3,7 +3,7 @@
 The Dagster assets show them, and publishing runs those of severity ERROR once more, so that nothing gets around them.
 """
 
-from kpi_pipeline.stages.checks import clicks, costs, hubs, money, opinion, support
+from kpi_pipeline.stages.checks import clicks, costs, github, hubs, money, opinion, support
 from kpi_pipeline.stages.checks.model import (
     Check,
     Outcome,
@@ -17,6 +17,7 @@ from kpi_pipeline.stages.checks.model import (
 CHECKS: tuple[Check, ...] = (
     *hubs.CHECKS,
     *costs.CHECKS,
+    *github.CHECKS,
     *money.CHECKS,
     *opinion.CHECKS,
     *support.CHECKS,

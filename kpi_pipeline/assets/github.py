@@ -1,0 +1,42 @@
+"""GitHub, from landing to facts, and the two tables that upstream contributions need beside it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
+from kpi_pipeline.assets.sources import source_assets
+from kpi_pipeline.stages import github, raw
+from kpi_pipeline.warehouse import Connection
+
+GITHUB = "github"
+TABLES = (*(f"staged.{name}" for name in github.STAGED), *(f"facts.{name}" for name in github.FACTS))
+
+
+def _load(con: Connection, pipeline: Pipeline) -> raw.Loaded:
+    configured = pipeline.settings()
+    return github.load(con, pipeline.landing(), configured.id_secret if configured.config.sources.github else None)
+
+
+PAGES = source_assets("github", GITHUB, load=_load)
+AFFILIATIONS = source_assets("affiliations", GITHUB)
+WORK = source_assets("upstream_work", GITHUB)
+
+
+@dg.multi_asset(
+    specs=[
+        table_spec(name, group=GITHUB, deps=("raw.github", "raw.affiliations", "raw.upstream_work")) for name in TABLES
+    ],
+    name="stage_github",
+)
+def stage_github(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
+    configured = pipeline.settings()
+    rules = configured.config.sources.github
+    with pipeline.warehouse() as con:
+        github.stage(con, rules, configured.id_secret if rules else None)
+        for name in TABLES:
+            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
+
+
+ASSETS = [*PAGES, *AFFILIATIONS, *WORK, stage_github]

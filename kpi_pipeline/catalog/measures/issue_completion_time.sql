@@ -1,0 +1,187 @@
+-- Hours that an issue was open and assigned to a human, from its first assignment to its final completed close; by month of
+-- that close. Whole seconds, divided in integers: 1.5 hours are 1.500000000.
+with spell as (
+    select
+        repository,
+        number,
+        team,
+        from_at,
+        case when to_at::date <= $as_of then to_at end as to_at,
+        case when to_at::date <= $as_of then ended_by end as ended_by
+    from facts.issue_open
+    where from_at::date <= $as_of
+),
+
+final as (
+    select *
+    from spell
+    qualify row_number() over (partition by repository, number order by from_at desc) = 1
+),
+
+assigned as (
+    select repository, number, from_at, case when to_at::date <= $as_of then to_at end as to_at
+    from facts.issue_assigned
+    where from_at::date <= $as_of
+),
+
+assignment as (
+    select repository, number, min(from_at) as first_at, bool_or(to_at is null) as is_assigned
+    from assigned
+    group by repository, number
+),
+
+issue as (
+    select
+        f.repository,
+        f.number,
+        f.team,
+        f.to_at as closed_at
+    from final as f
+    inner join assignment as a on f.repository = a.repository and f.number = a.number
+    where (f.ended_by = 'completed' and a.first_at < f.to_at) or (f.to_at is null and a.is_assigned)
+),
+
+worked as (
+    select
+        i.*,
+        greatest(s.from_at, a.from_at) as from_at,
+        least(
+            coalesce(s.to_at, ($as_of::date + 1)::timestamp), coalesce(a.to_at, ($as_of::date + 1)::timestamp)
+        ) as to_at
+    from issue as i
+    inner join spell as s on i.repository = s.repository and i.number = s.number
+    inner join assigned as a on i.repository = a.repository and i.number = a.number
+),
+
+working_day as (
+    select
+        opens_at,
+        closes_at,
+        sum(epoch(closes_at)::bigint - epoch(opens_at)::bigint) over (order by opens_at)
+        - (epoch(closes_at)::bigint - epoch(opens_at)::bigint) as before
+    from facts.business_hours
+),
+
+-- Business seconds up to a moment; their difference is the time between two.
+timed as (
+    select
+        w.*,
+        epoch(w.to_at)::bigint - epoch(w.from_at)::bigint as seconds,
+        coalesce(t.before + epoch(least(w.to_at, t.closes_at))::bigint - epoch(t.opens_at)::bigint, 0)
+        - coalesce(f.before + epoch(least(w.from_at, f.closes_at))::bigint - epoch(f.opens_at)::bigint, 0)
+            as business_seconds
+    from (select * from worked where to_at > from_at) as w
+    asof left join working_day as f on w.from_at >= f.opens_at
+    asof left join working_day as t on w.to_at >= t.opens_at
+),
+
+total as (
+    select
+        i.*,
+        coalesce(sum(t.seconds), 0)::bigint as seconds,
+        coalesce(sum(t.business_seconds), 0)::bigint as business_seconds
+    from issue as i
+    left join timed as t on i.repository = t.repository and i.number = t.number
+    group by all
+),
+
+expanded as (
+    select
+        closed_at,
+        seconds,
+        business_seconds,
+        unnest([
+            {'grain': 'organisation', 'member': 'organisation'},
+            {'grain': 'repository', 'member': repository},
+            {'grain': 'team', 'member': team}
+        ], recursive := true)
+    from total
+),
+
+month as (
+    select m.grain, m.member, p.period_start, p.period_end, p.is_closed
+    from (
+        select grain, member, min(closed_at)::date as first_date
+        from expanded
+        where closed_at is not null and member is not null
+        group by grain, member
+    ) as m
+    inner join facts.periods as p on p.kind = 'month' and p.period_end >= m.first_date and p.period_start <= $as_of
+),
+
+figure as (
+    select
+        m.grain,
+        m.member,
+        m.period_start,
+        m.period_end,
+        m.is_closed,
+        list_sort(list(e.seconds) filter (where e.seconds is not null)) as sorted,
+        sum(e.seconds)::hugeint as seconds,
+        sum(e.business_seconds)::hugeint as business_seconds,
+        count(e.seconds) as n
+    from month as m
+    left join expanded as e
+        on m.grain = e.grain and m.member = e.member and e.closed_at::date between m.period_start and m.period_end
+    group by all
+),
+
+-- Every value as a fraction of hours: seconds x 10 / (n x 36000).
+fraction as (
+    select grain, member, period_start, period_end, is_closed, n, 'value' as statistic, seconds * 10 as tenths, n as parts
+    from figure
+    union all
+    select grain, member, period_start, period_end, is_closed, n, 'business_hours', business_seconds * 10, n
+    from figure
+    union all
+    select
+        f.grain,
+        f.member,
+        f.period_start,
+        f.period_end,
+        f.is_closed,
+        f.n,
+        q.statistic,
+        f.sorted[(f.n - 1) * q.tenth // 10 + 1] * (10 - (f.n - 1) * q.tenth % 10)
+        + coalesce(f.sorted[(f.n - 1) * q.tenth // 10 + 2], 0) * ((f.n - 1) * q.tenth % 10),
+        case when f.n > 0 then 1 else 0 end
+    from figure as f
+    cross join (values ('median', 5), ('p90', 9)) as q (statistic, tenth)
+    union all
+    select
+        grain,
+        member,
+        $as_of::date,
+        $as_of::date,
+        true,
+        count(*),
+        'open_assigned_age',
+        sum(seconds)::hugeint * 10,
+        count(*)
+    from expanded
+    where closed_at is null and member is not null
+    group by grain, member
+)
+
+select
+    grain || case statistic when 'value' then '' else ':' || statistic end as grain,
+    member,
+    period_start,
+    period_end,
+    case
+        when parts > 0
+            then ((tenths::hugeint * 2000000000 + parts * 36000) // (parts * 72000))::decimal(27, 0) * 0.000000001
+    end as value,
+    case
+        when statistic in ('value', 'business_hours', 'open_assigned_age') and parts > 0
+            then ((tenths::hugeint * 2000000000 + 36000) // 72000)::decimal(27, 0) * 0.000000001
+    end as numerator,
+    case when statistic in ('value', 'business_hours', 'open_assigned_age') then parts end as denominator,
+    n,
+    case when is_closed then 'ok' else 'to date' end as status
+from fraction
+union all
+select grain || ':open_assigned', member, $as_of::date, $as_of::date, count(*), null, null, count(*), 'ok'
+from expanded
+where closed_at is null and member is not null
+group by grain, member
