@@ -1,9 +1,11 @@
 -- Clicks per month and fiscal quarter, by hub and hub type; all landings beside them.
 with period as (
-    select period_start, period_end, is_closed
+    -- In its first month a quarter that runs is the month.
+    select period_start, period_end, bool_or(is_closed) as is_closed
     from facts.periods
     where kind in ('month', 'quarter') and period_start <= $as_of
         and period_end >= (select date_trunc('month', min(date)) from facts.nbgitpuller_hits)
+    group by period_start, period_end
 ),
 
 hit as (

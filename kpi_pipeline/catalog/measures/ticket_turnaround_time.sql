@@ -4,10 +4,12 @@ with span as (
 ),
 
 period as (
-    select p.period_start, p.period_end, p.is_closed
+    -- In its first month a quarter that runs is the month.
+    select p.period_start, p.period_end, bool_or(p.is_closed) as is_closed
     from facts.periods as p
     inner join span as s on p.period_end >= s.first_month
     where p.kind in ('month', 'quarter') and p.period_start <= $as_of
+    group by p.period_start, p.period_end
 ),
 
 ticket as (
