@@ -88,10 +88,7 @@ def test_every_day_and_month_has_its_value(real_data: Path) -> None:
 
 def test_what_is_not_connected_says_so(real_data: Path) -> None:
     with published(real_data) as con:
-        rows = con.execute(
-            "select kpi_id, value, status from kpi_values where status like 'no data%' "
-            "and kpi_id like 'impact.%' order by 1"
-        )
+        rows = con.execute("select kpi_id, value, status from kpi_values where status like 'no data%' order by 1")
         assert rows.fetchall() == [
             (kpi_id, None, "no data: not connected")
             for kpi_id in sorted(k.id for k in catalog.load().kpis if set(k.measure.sources) - {"hub_registry"})

@@ -7,8 +7,6 @@ insert into raw.cloud_costs
     ChargePeriodStart, ChargePeriodEnd, _file, _row)
     select 1.5, 'billing', 'USD', '2026-01-01', '2026-02-01', 'usage', '2026-01-01', '2026-01-02', 'bill.csv', i
     from range(1, 3) t (i);
-insert into staged.hubs values ('a/one', '2025-01-01', '9999-12-31', 'a', 'one', null, 'One', null, 'production',
-    'hub', 'other', ['one'], 'a', 'hubs.csv', 1);
 insert into staged.cloud_cost_accounting values ('bill.csv', 2, 0, 0, 0, 2, 0);
 insert into staged.cloud_costs values ('2026-01-01', null, 'billing', null, null, 'usage', false, 'USD', 2, 3, 3,
     'shared', null, 'all hubs');

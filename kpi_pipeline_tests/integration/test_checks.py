@@ -24,9 +24,9 @@ insert into staged.activity_accounting
     values ('2026-01-01', 1, 0, 0, 0, 0, 0, 1), ('2026-01-02', 2, 0, 0, 0, 0, 0, 2);
 insert into staged.user_days select date, 'a/one', person_key from raw.hub_activity;
 insert into staged.exclusion_effects values ('2026-01-02', 'staff', 3);
-insert into staged.hubs by name select 'a/one' as hub_id, date '2026-01-01' as from_day, date '9999-12-31' as to_day,
+insert into staged.hubs by name select 'a/one' as hub_id, date '2025-01-01' as from_day, date '9999-12-31' as to_day,
     'a' as cluster, 'one' as hub, 'One' as display_name, 'production' as environment, 'hub' as kind,
-    'education' as hub_type, ['a'] as communities, 'a' as identity_issuer, 'f' as _file, 1 as _row;
+    'education' as hub_type, ['a', 'reef'] as communities, 'a' as identity_issuer, 'f' as _file, 1 as _row;
 insert into raw.access_logs by name select date '2026-01-01' as date, timestamp '2026-01-01 10:00' as hit_at,
     'a' as cluster, 'one' as hub, '00000000-0000-0000-0000-000000000001'::uuid as person_key, 'r' as repo,
     'a/one/a.log' as _file, 1 as _row;
@@ -57,10 +57,6 @@ insert into kpi.kpi_values
     select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
         'r', timestamp '2026-01-03'
     from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
-insert into staged.hubs (hub_id, from_day, to_day, cluster, hub, display_name, environment, kind, hub_type,
-        communities, identity_issuer, _file, _row)
-    values ('a/one', '2025-01-01', '9999-12-31', 'a', 'one', 'One', 'production', 'hub', 'other', ['reef'], 'a', 'h',
-        1);
 insert into staged.charges values ('reef', null, '2026-01-31', '2026-02-01', 10, 8.99, 'c', 1);
 insert into facts.cost_reductions values ('c', 1, '2026-01-01', '2026-01-31', '2026-01-31', 0.51),
     ('c', 1, '2026-02-01', '2026-02-01', '2026-02-01', 0.50);
