@@ -53,7 +53,9 @@ def run(
     if not finished.success:
         for problem in finished.problems:
             console.print(f"[red]failed[/red]  {_plain(problem)}", soft_wrap=True)
-        console.print(f"Not published: the last snapshot stays. Run {finished.run_id}; look at it with: kpi ui")
+        console.print("Not published: the last snapshot stays.")
+        if finished.run_id:
+            console.print(f"Run {finished.run_id}; look at it with: kpi ui")
         raise typer.Exit(1)
     summary.show(configured, console, finished.materialized, published=finished.published)
 

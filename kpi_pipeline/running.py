@@ -17,8 +17,9 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from kpi_pipeline.errors import ConfigError, KpiError
+from kpi_pipeline.errors import ConfigError, KpiError, WarehouseError
 from kpi_pipeline.settings import Settings
+from kpi_pipeline.warehouse import Warehouse
 
 DAGSTER_YAML = """\
 # Made by kpi; the runs, events and schedules of this data folder are kept here.
@@ -35,9 +36,12 @@ RUN_LOCK_SECONDS = 4 * 3600.0
 
 @dataclass(frozen=True)
 class Finished:
-    """How a run ended: what failed, in words, how many assets were materialized, and whether it published."""
+    """How a run ended: what failed, in words, how many assets were materialized, and whether it published.
 
-    run_id: str
+    A run that could not begin has no id.
+    """
+
+    run_id: str | None
     problems: tuple[str, ...]
     materialized: int
     published: bool
@@ -108,6 +112,12 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
     _quiet()
     # Steps of two runs must not mix: they may be for two as-of days.
     with FileLock(configured.data_dir / RUN_LOCK, timeout=RUN_LOCK_SECONDS):
+        try:
+            # Once, here: else every source would wait in turn for the program that keeps it.
+            with Warehouse(configured.warehouse_path, configured.landing_dir / ".spill").open():
+                pass
+        except WarehouseError as error:
+            return Finished(None, (str(error),), materialized=0, published=False)
         return _execute(configured, select, replay=replay, console=console)
 
 

@@ -17,7 +17,7 @@ from kpi_pipeline.errors import WarehouseError
 
 Connection = duckdb.DuckDBPyConnection
 LOCK_SECONDS = 3600.0
-OPEN_SECONDS = 30.0
+OPEN_SECONDS = 5.0
 MEMORY_LIMIT = "2GiB"
 
 
