@@ -20,10 +20,10 @@ from kpi_pipeline.assets import (
     support,
 )
 from kpi_pipeline.assets.common import Pipeline
+from kpi_pipeline.catalog import Catalog
 
 NIGHTLY = "nightly"
 PROGRESS_LOGGER = "progress"
-catalog = catalog_module.load()
 organisation = settings.organisation_at_hand()
 nightly_job = dg.define_asset_job(
     NIGHTLY, selection=dg.AssetSelection.all(), description="Everything, from landing to published."
@@ -49,24 +49,29 @@ def progress(_: dg.InitLoggerContext) -> logging.Logger:
     return logger
 
 
-defs = dg.Definitions(
-    assets=[
-        *calendar.ASSETS,
-        *hubs.ASSETS,
-        *costs.ASSETS,
-        *github.ASSETS,
-        *money.ASSETS,
-        *opinion.ASSETS,
-        *support.ASSETS,
-        *clicks.ASSETS,
-        *kpi.assets(catalog),
-        published.asset(catalog),
-    ],
-    asset_checks=asset_checks.definitions(catalog),
-    jobs=[nightly_job],
-    schedules=[nightly],
-    resources={"pipeline": Pipeline()},
-    loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress},
-    # Parallelism is DuckDB's own: a process per step would cost four times the whole run.
-    executor=dg.in_process_executor,
-)
+def build(catalog: Catalog) -> dg.Definitions:
+    """The code location, with the KPIs of a catalogue."""
+    return dg.Definitions(
+        assets=[
+            *calendar.ASSETS,
+            *hubs.ASSETS,
+            *costs.ASSETS,
+            *github.ASSETS,
+            *money.ASSETS,
+            *opinion.ASSETS,
+            *support.ASSETS,
+            *clicks.ASSETS,
+            *kpi.assets(catalog),
+            published.asset(catalog),
+        ],
+        asset_checks=asset_checks.definitions(catalog),
+        jobs=[nightly_job],
+        schedules=[nightly],
+        resources={"pipeline": Pipeline()},
+        loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress},
+        # Parallelism is DuckDB's own: a process per step would cost four times the whole run.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build(catalog_module.load())

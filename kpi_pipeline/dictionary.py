@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from kpi_pipeline import catalog
-from kpi_pipeline.catalog import Catalog, Kpi
+from kpi_pipeline.catalog import Catalog, Kpi, Measure
 from kpi_pipeline.contracts import PUBLISHED, WAREHOUSE, Column, Table
 from kpi_pipeline.stages.publish import VIEWS
 from kpi_pipeline.warehouse import create_statement, quote, sql
@@ -39,7 +39,8 @@ INTRODUCTION = f"""\
 
 Generated from `kpi_pipeline/contracts/` (tables and columns) and `kpi_pipeline/catalog/` (KPIs).
 
-- [KPIs](#kpis): what each one means, exactly
+- [KPIs](#kpis) of the organisation, by theme, and those of its [roles](#roles)
+- [Measures](#measures): what each one means, exactly, with worked examples
 - [Statuses](#statuses): what a value's `status` says
 - [Published tables](#published-tables) and [views](#views): `data/published/kpis.duckdb`, and a Parquet file per table
 - [Appendix: the warehouse](#appendix-the-warehouse): internal tables, which may change at any time
@@ -54,7 +55,12 @@ def render(catalogue: Catalog) -> str:
     parts = [
         INTRODUCTION,
         "## KPIs\n",
-        *(_kpi(kpi) for kpi in catalogue.kpis),
+        *(_kpi(kpi) for kpi in catalogue.kpis if not kpi.role),
+        "## Roles\n\nThe KPIs of each role; what a measure is, exactly, stands under [Measures](#measures). A KPI is about "
+        "a team or a role, never about a person.\n",
+        *(_role(role, kpis) for role, kpis in _by_role(catalogue)),
+        "## Measures\n",
+        *(_measure(measure) for measure in sorted(catalogue.measures, key=lambda m: m.name)),
         "## Statuses\n\n" + _grid(("status", "meaning"), ((f"`{s}`", text) for s, text in STATUSES.items())),
         "## Published tables\n\nIn `kpis.duckdb` they are in the schema `main`, without the prefix `published`.\n",
         *(_table(contract, contract.short_name) for contract in PUBLISHED),
@@ -79,35 +85,67 @@ def write(path: Path = PATH) -> None:
 
 
 def _kpi(kpi: Kpi) -> str:
-    m = kpi.measure
     facts = {
         "Question": kpi.question,
         "Id": f"`{kpi.id}`" + (" (headline)" if kpi.headline else ""),
         "As the document says": f"{kpi.as_written} (`{kpi.document}`)",
-        "Unit": f"{m.unit}; {_direction(m.direction)}",
         "Owner": kpi.owner,
         "Audience": kpi.audience,
         "State": kpi.status,
         "Theme": kpi.theme,
-        "Role": kpi.role,
-        "Target": _target(kpi),
+        "Target": _targets(kpi),
+        "Measure": _link(kpi.measure),
+    }
+    grid = _grid(("", ""), ((f"**{name}**", text) for name, text in facts.items() if text))
+    return f"### {kpi.title}\n\n{kpi.measure.definition}\n\n{grid}"
+
+
+def _by_role(catalogue: Catalog) -> list[tuple[str, list[Kpi]]]:
+    roles = dict.fromkeys(kpi.role for kpi in catalogue.kpis if kpi.role)
+    return [(role, [kpi for kpi in catalogue.kpis if kpi.role == role]) for role in roles]
+
+
+def _role(role: str, kpis: list[Kpi]) -> str:
+    rows = (
+        (
+            kpi.title,
+            f"`{kpi.id}`",
+            kpi.as_written,
+            _link(kpi.measure),
+            "; ".join(f"{dimension}: {', '.join(members)}" for dimension, members in kpi.scope.items()) or "all",
+            _targets(kpi),
+            f"{kpi.audience}; {kpi.owner}",
+        )
+        for kpi in kpis
+    )
+    header = ("KPI", "id", "as the document says", "measure", "scope", "target", "audience; owner")
+    return f"### Role: {role}\n\n{_grid(header, rows)}"
+
+
+def _link(measure: Measure) -> str:
+    return f"[{measure.name}](#measure-{measure.name})"
+
+
+def _measure(m: Measure) -> str:
+    facts = {
+        "Unit": f"{m.unit}; {_direction(m.direction)}",
         "Grains": _codes(m.dimensions),
         "Beside it": f"{_codes(m.beside)}, as grain `<grain>:<figure>`" if m.beside else None,
         "Sources": _codes(m.sources) + (f"; better with {_codes(m.better_with)}" if m.better_with else ""),
         "Reads": _codes(m.reads),
         "Parameters": _codes(f"{name} = {value}" for name, value in m.parameters.items()) or None,
     }
-    lines = [f"### {kpi.title}", "", m.definition, "", f"*To be kept in mind:* {m.caveats}", ""]
+    lines = [f"### Measure {m.name}", "", m.definition, "", f"*To be kept in mind:* {m.caveats}", ""]
     lines += [_grid(("", ""), ((f"**{name}**", text) for name, text in facts.items() if text))]
     lines += ["Worked examples (run as tests):", "", *(f"- {e.why}" for e in m.examples), ""]
-    lines += [f"<details><summary>Formula: {m.sql}.sql</summary>", "", "```sql", m.formula, "```", "", "</details>", ""]
+    lines += ["<details><summary>Formula</summary>", "", "```sql", m.formula, "```", "", "</details>", ""]
     return "\n".join(lines)
 
 
-def _target(kpi: Kpi) -> str:
-    if kpi.target is None:
+def _targets(kpi: Kpi) -> str:
+    if not kpi.targets:
         return f"none. {kpi.no_target}"
-    return f"{kpi.target.comparator} {kpi.target.value} {kpi.target.unit}, from {kpi.target.valid_from}"
+    return "; ".join(f"{t.comparator} {t.value} {t.unit} a {t.window}, from {t.valid_from}" for t in kpi.targets)
 
 
 def _direction(direction: str) -> str:

@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import date, time
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +63,7 @@ class Organisation(Strict):
     as_of: date | None = None
     first_day: date = FIRST_DAY
     fiscal_year_first_month: int = Field(default=1, ge=1, le=12)
+    min_people: int = Field(default=3, ge=1)
 
     @model_validator(mode="after")
     def _fixed_day_is_for_demos(self) -> Self:
@@ -292,14 +294,63 @@ class Exclusion(Strict):
         return (self.first is None or self.first <= day) and (self.until is None or day <= self.until)
 
 
+class Exemption(Strict):
+    """No target is asked of a KPI for periods that end on these days, both included; it always ends."""
+
+    kpi: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$")]
+    first: date = Field(alias="from")
+    last: date = Field(alias="to")
+    reason: str = Field(min_length=1)
+    approved_by: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _interval_is_forward(self) -> Self:
+        if self.last < self.first:
+            raise ValueError(f"'to' ({self.last}) is before 'from' ({self.first})")
+        return self
+
+
+def _teams_are_a_forest(teams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Names as they are compared: trimmed, in lower case. A team is part of one other at most, and not of itself."""
+    named = {_team(team): tuple(map(_team, parts)) for team, parts in teams.items()}
+    parents: dict[str, str] = {}
+    for team, parts in named.items():
+        for part in parts:
+            if part in parents:
+                raise ValueError(f"{part!r} is part of both {parents[part]!r} and {team!r}; a team is part of one")
+            parents[part] = team
+    for team in parents:
+        if team in ancestry(parents, team)[1:]:
+            raise ValueError(f"{team!r} is part of itself")
+    return named
+
+
+def _team(name: str) -> str:
+    if not name.strip():
+        raise ValueError("a team without a name")
+    return " ".join(name.lower().split())
+
+
+def ancestry(parents: Mapping[str, str], team: str) -> list[str]:
+    """A team, and what it is part of, from near to far; stops where it comes back to where it was."""
+    line = [team]
+    while (parent := parents.get(line[-1])) is not None:
+        line.append(parent)
+        if parent == team:
+            break
+    return line
+
+
 class Config(Strict):
-    """kpi.toml, whole."""
+    """kpi.toml, whole. `teams`: the teams that a team is made of; its work is their work."""
 
     organisation: Organisation
     sources: Sources = Sources()
     categories: Categories = Categories()
     business_hours: BusinessHours = BusinessHours()
+    teams: Annotated[dict[str, tuple[str, ...]], AfterValidator(_teams_are_a_forest)] = {}
     exclusions: tuple[Exclusion, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

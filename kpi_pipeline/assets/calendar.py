@@ -1,4 +1,4 @@
-"""The calendars that KPIs of several domains read."""
+"""What KPIs of several domains read, made from kpi.toml alone: the calendars, and the teams."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import dagster as dg
 
 from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
 from kpi_pipeline.stages.calendar import fill_calendar
+from kpi_pipeline.stages.teams import fill_teams
 
 TABLES = ("facts.periods", "facts.business_hours")
 
@@ -26,4 +27,11 @@ def make_calendar(pipeline: Pipeline) -> tuple[dg.MaterializeResult[Any], ...]:
         return tuple(dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name)) for name in TABLES)
 
 
-ASSETS = [make_calendar]
+@dg.multi_asset(specs=[table_spec("staged.teams", group="calendar")], name="make_teams")
+def make_teams(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+    with pipeline.warehouse() as con:
+        fill_teams(con, pipeline.settings().config.teams)
+        return dg.MaterializeResult(asset_key=key("staged.teams"), metadata=row_count(con, "staged.teams"))
+
+
+ASSETS = [make_calendar, make_teams]

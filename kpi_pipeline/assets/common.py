@@ -49,6 +49,12 @@ def connected_sources(configured: Settings) -> frozenset[str]:
     return frozenset(name for name in RECORDS if getattr(configured.config.sources, name) is not None)
 
 
+def max_ages(configured: Settings) -> dict[str, int | None]:
+    """How old the data of each source may be, in days; None: no deadline, or not connected."""
+    sources = configured.config.sources
+    return {name: getattr(getattr(sources, name), "max_age_days", None) for name in RECORDS}
+
+
 def key(name: str) -> dg.AssetKey:
     """schema.table as an asset key."""
     return dg.AssetKey(name.split("."))

@@ -8,11 +8,14 @@ from typing import Any
 import dagster as dg
 
 from kpi_pipeline import clock
-from kpi_pipeline.assets.common import FRESHNESS, Pipeline, key
+from kpi_pipeline.assets.common import FRESHNESS, Pipeline, key, max_ages
 from kpi_pipeline.assets.plots import line_plot
 from kpi_pipeline.catalog import Catalog, Kpi
 from kpi_pipeline.stages import kpi as stage
+from kpi_pipeline.stages.scorecard import Rules, Verdict, score
 from kpi_pipeline.warehouse import Connection
+
+TARGET_CHECK = "target_is_reached"
 
 
 def kpi_key(kpi: Kpi) -> dg.AssetKey:
@@ -25,7 +28,6 @@ def _team(owner: str) -> str:
 
 def _spec(kpi: Kpi) -> dg.AssetSpec:
     m = kpi.measure
-    target = f"{kpi.target.comparator} {kpi.target.value} {kpi.target.unit}" if kpi.target else f"none. {kpi.no_target}"
     return dg.AssetSpec(
         kpi_key(kpi),
         deps=[key(name) for name in m.reads],
@@ -40,12 +42,51 @@ def _spec(kpi: Kpi) -> dg.AssetSpec:
             "kpi_id": kpi.id,
             "unit": m.unit,
             "direction": m.direction,
-            "target": target,
+            "target": shown_target(kpi),
+            **({"role": kpi.role} if kpi.role else {}),
+            **({"scope": "; ".join(f"{d}: {', '.join(m)}" for d, m in kpi.scope.items())} if kpi.scope else {}),
             "owner": kpi.owner,
             "grains": ", ".join(m.dimensions),
             "sources": ", ".join((*m.sources, *m.better_with)),
             "definition_hash": kpi.definition_hash,
             "formula": dg.MetadataValue.md(f"```sql\n{m.formula}\n```"),
+        },
+    )
+
+
+def shown_target(kpi: Kpi) -> str:
+    """The newest target, or why there is none."""
+    if not kpi.targets:
+        return f"none. {kpi.no_target}"
+    target = kpi.targets[-1]
+    return f"{target.comparator} {target.value} {target.unit} per {target.window}, from {target.valid_from}"
+
+
+def _check_specs(kpis: tuple[Kpi, ...]) -> list[dg.AssetCheckSpec]:
+    return [
+        dg.AssetCheckSpec(
+            TARGET_CHECK,
+            asset=kpi_key(kpi),
+            description=f"The last closed {kpi.targets[-1].window} reached the target that held then. "
+            "A missed target is news, not a failure.",
+        )
+        for kpi in kpis
+        if kpi.targets and kpi.role
+    ]
+
+
+def _verdict(kpi: Kpi, verdict: Verdict) -> dg.AssetCheckResult:
+    target = kpi.target_on(verdict.period_end)
+    return dg.AssetCheckResult(
+        asset_key=kpi_key(kpi),
+        check_name=TARGET_CHECK,
+        passed=verdict.status in ("met", "exempt"),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "status": verdict.status,
+            "value": shown(verdict.value, kpi.measure.unit),
+            "target": f"{target.comparator} {target.value} {target.unit}" if target else "none held yet",
+            "period": f"{verdict.period_start} to {verdict.period_end}",
         },
     )
 
@@ -75,14 +116,28 @@ def shown(value: object, unit: str) -> str:
 
 
 def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
-    @dg.multi_asset(specs=[_spec(kpi) for kpi in kpis], can_subset=True, name=f"compute_{group}")
-    def compute(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
-        this = pipeline.this_run(context, clock.now())
+    @dg.multi_asset(
+        specs=[_spec(kpi) for kpi in kpis],
+        check_specs=_check_specs(kpis),
+        can_subset=True,
+        name=f"compute_{group}",
+    )
+    def compute(
+        context: dg.AssetExecutionContext, pipeline: Pipeline
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        configured, this = pipeline.settings(), pipeline.this_run(context, clock.now())
+        rules = Rules(configured.config.exemptions, max_ages(configured))
+        checked = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
         with pipeline.warehouse() as con:
             for kpi in kpis:
-                if kpi_key(kpi) in context.selected_asset_keys:
-                    computed = stage.compute(con, kpi, this)
-                    yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=_values(con, kpi, computed))
+                if kpi_key(kpi) not in context.selected_asset_keys:
+                    continue
+                computed = stage.compute(con, kpi, this)
+                verdict = score(con, kpi, this, rules)
+                judged = {"scorecard": verdict.status} if verdict else {}
+                yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=_values(con, kpi, computed) | judged)
+                if verdict and (kpi_key(kpi), TARGET_CHECK) in checked:
+                    yield _verdict(kpi, verdict)
 
     return compute
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, table_spec
+from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, max_ages, table_spec
 from kpi_pipeline.assets.common import PUBLISHED as GROUP
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.catalog import Catalog
@@ -14,11 +14,13 @@ from kpi_pipeline.settings import Settings
 from kpi_pipeline.stages import checks
 from kpi_pipeline.stages.kpi import stamp
 from kpi_pipeline.stages.publish import DATABASE, Health, publish
+from kpi_pipeline.warehouse import Connection, run, sql
 
 # What each table is made of; their one step waits for all of it. The definitions come from the catalogue.
 READS: dict[str, tuple[str, ...]] = {
     "published.kpi_definitions": (),
-    "published.scorecard": ("published.kpi_definitions", "published.kpi_values"),
+    "published.targets": (),
+    "published.exemptions": (),
     "published.active_users": ("facts.active_users",),
     "published.hubs": ("staged.hubs",),
     "published.communities": ("staged.hubs",),
@@ -41,15 +43,22 @@ def check_parameters(configured: Settings) -> dict[str, object]:
 
 def source_health(configured: Settings) -> list[Health]:
     """What is expected of every source."""
-    sources = configured.config.sources
-    ages = {name: getattr(getattr(sources, name), "max_age_days", None) for name in RECORDS}
+    ages = max_ages(configured)
     return [Health(name, name in connected_sources(configured), ages[name]) for name in RECORDS]
+
+
+def scorecard_table(con: Connection) -> str:
+    """The running and the last closed period of every role's KPIs, as Markdown."""
+    lines = ["| role | KPI | target | last closed | | to date | |", "|---|---|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in run(con, sql("stages", "scorecard_shown"))]
+    return "\n".join(lines)
 
 
 def asset(catalog: Catalog) -> dg.AssetsDefinition:
     """The published tables of a catalogue, as one step."""
     kpis = tuple(".".join(kpi_key(kpi).path) for kpi in catalog.kpis)
-    reads = {**READS, "published.kpi_values": kpis}
+    roles = tuple(".".join(kpi_key(kpi).path) for kpi in catalog.kpis if kpi.role)
+    reads = {**READS, "published.kpi_values": kpis, "published.scorecard": roles}
     specs = [table_spec(t.name, group=GROUP, deps=reads[t.name], freshness_policy=FRESHNESS) for t in PUBLISHED]
 
     @dg.multi_asset(specs=specs, name="publish")
@@ -63,14 +72,19 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
                 con,
                 configured.published_dir,
                 catalog,
-                configured.config.exclusions,
+                configured.config,
                 source_health(configured),
                 configured.as_of,
             )
+            shown = {"published.scorecard": {"scorecard": dg.MetadataValue.md(scorecard_table(con))}}
         for contract in PUBLISHED:
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(contract.name.split(".")),
-                metadata={"dagster/row_count": rows[contract.short_name], "database": DATABASE},
+                metadata={
+                    "dagster/row_count": rows[contract.short_name],
+                    "database": DATABASE,
+                    **shown.get(contract.name, {}),
+                },
             )
 
     return published

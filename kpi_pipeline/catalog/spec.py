@@ -1,7 +1,8 @@
 """The shape of the catalogue, and its checks: a wrong definition is refused at load, with file and field.
 
-A measure is declared once, in measures/<name>.toml with its formula in measures/<name>.sql. A KPI names a measure and
-adds what is particular: title, question, owner, audience, target. Everything else iterates the catalogue.
+A measure is declared once, in measures/<name>.toml with its formula in measures/<name>.sql: all of the formula, or,
+for the kinds that many measures share (kinds/<kind>.sql), what is observed. A KPI names a measure and adds what is
+particular: scope, title, question, owner, audience, targets. Everything else iterates the catalogue.
 """
 
 import tomllib
@@ -12,13 +13,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from kpi_pipeline.contracts import RECORDS, TABLES
 from kpi_pipeline.errors import CatalogError
 from kpi_pipeline.fingerprint import fingerprint
 
 MAX_HEADLINES = 4
+# What a file may say once for all its KPIs; an entry may say otherwise.
+SHARED = ("document", "theme", "role", "owner", "audience", "status", "no_target", "one_person")
 Text = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 Validated = TypeVar("Validated", bound=BaseModel)
@@ -26,6 +29,10 @@ Validated = TypeVar("Validated", bound=BaseModel)
 
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
 
 class Example(Strict):
@@ -44,16 +51,28 @@ class Example(Strict):
         return self
 
 
+Kind = Literal["formula", "ratio", "count", "mean", "duration"]
+UNIT_SCALE = {"percent": 100}
+SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+
+
 class Measure(Strict):
     """How a number comes about.
 
     Args:
+        kind: `formula`: <sql>.sql is all of it. Otherwise <sql>.sql gives observations, and kinds/<kind>.sql, which
+            says what columns an observation has, makes periods and grains of them.
         sources: without all of these there is no value; `better_with` makes it better.
-        parameters: bound to the formula, beside as_of and has_<source>.
+        parameters: bound to the formula, beside as_of, has_<source>, and what the kind needs.
+        rolling: also a value per day, over the 30 days that end on it (rates and times).
+        min_n: a value that rests on fewer observations is `insufficient`.
     """
 
     name: Identifier
     sql: Identifier
+    kind: Kind = "formula"
+    rolling: bool = False
+    min_n: int = Field(default=1, ge=1)
     definition: Text
     caveats: Text
     unit: Text
@@ -73,18 +92,50 @@ class Measure(Strict):
             raise ValueError(f"source {unknown[0]!r} is unknown; known: {', '.join(RECORDS)}")
         if unknown := sorted(set(self.reads) - set(TABLES)):
             raise ValueError(f"table {unknown[0]!r} has no contract")
+        if self.kind == "duration" and self.unit not in SECONDS:
+            raise ValueError(f"a duration is in {', '.join(SECONDS)}, not in {self.unit!r}")
         return self
+
+    @property
+    def bound(self) -> dict[str, object]:
+        """What the formula's own parameters are bound to, those of its kind included."""
+        if self.kind == "formula":
+            return dict(self.parameters)
+        return {
+            "scale": UNIT_SCALE.get(self.unit, 1),
+            "seconds_per_unit": SECONDS.get(self.unit, 1),
+            "min_n": self.min_n,
+            "rolling": self.rolling,
+            **self.parameters,
+        }
 
 
 class Target(Strict):
+    """What a KPI is to reach, from `valid_from` on until a later target takes over.
+
+    Args:
+        statistic: `value`, or a figure beside it, such as `median`.
+        window: the periods that are scored.
+        min_n: a value that rests on fewer observations is not scored.
+    """
+
     comparator: Literal[">=", "<=", ">", "<", "="]
     value: Decimal
     unit: Text
     valid_from: date
+    statistic: Identifier = "value"
+    window: Literal["quarter", "month"] = "quarter"
+    min_n: int = Field(default=1, ge=1)
 
 
 class Kpi(Strict):
-    """One row of the register. A target, or the reason for none, is required."""
+    """One row of the register. Targets, or the reason for none, are required.
+
+    Args:
+        scope: which observations count, by dimension of the measure: a member, or several of them. With one member of
+            one dimension, that is where the KPI's value stands (grain and member); otherwise it is the organisation's.
+        one_person: the role may be one person's, so the KPI is never external.
+    """
 
     id: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$")]
     title: Text
@@ -94,20 +145,70 @@ class Kpi(Strict):
     audience: Literal["internal", "external"]
     status: Literal["active", "aspirational", "not available"]
     headline: bool = False
-    target: Target | None = None
+    targets: tuple[Target, ...] = ()
     no_target: Text | None = None
     measure: Measure
+    scope: dict[Identifier, Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_listed)]] = {}
     document: Text
     theme: Identifier | None = None
     role: Text | None = None
+    one_person: bool = False
 
     @model_validator(mode="after")
-    def _target_or_reason(self) -> Self:
-        if (self.target is None) == (self.no_target is None):
-            raise ValueError("needs either a target or no_target, the reason for none")
-        if self.target and self.target.unit != self.measure.unit:
-            raise ValueError(f"target is in {self.target.unit!r}, but {self.measure.name} is in {self.measure.unit!r}")
+    def _targets_or_reason(self) -> Self:
+        if bool(self.targets) == bool(self.no_target):
+            raise ValueError("needs either targets or no_target, the reason for none")
+        for target in self.targets:
+            if target.unit != self.measure.unit:
+                raise ValueError(f"target is in {target.unit!r}, but {self.measure.name} is in {self.measure.unit!r}")
+            if target.statistic not in ("value", *self.measure.beside):
+                raise ValueError(f"target is of {target.statistic!r}, which {self.measure.name} doesn't have")
+        days = [target.valid_from for target in self.targets]
+        if days != sorted(set(days)):
+            raise ValueError("targets must be in the order of valid_from, one a day")
+        if len({(target.window, target.statistic) for target in self.targets}) > 1:
+            raise ValueError("all targets of a KPI have one window and one statistic: another one is another KPI")
         return self
+
+    @model_validator(mode="after")
+    def _scope_is_of_the_measure(self) -> Self:
+        if unknown := sorted(set(self.scope) - set(self.measure.dimensions)):
+            raise ValueError(f"{self.measure.name} has no dimension {unknown[0]!r}, which the scope names")
+        if self.scope and self.measure.kind == "formula":
+            raise ValueError(f"{self.measure.name} is a formula of its own, which takes no scope")
+        return self
+
+    @model_validator(mode="after")
+    def _one_person_is_not_shown(self) -> Self:
+        if self.one_person and self.audience == "external":
+            raise ValueError("a role that one person may hold is internal")
+        return self
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Grain and member of the KPI's own value."""
+        match list(self.scope.items()):
+            case [(dimension, (member,))]:
+                return dimension, member
+            case _:
+                return "organisation", "organisation"
+
+    def target_on(self, day: date) -> Target | None:
+        """The target that holds on a day, if any does yet."""
+        begun = [target for target in self.targets if target.valid_from <= day]
+        return begun[-1] if begun else None
+
+    @property
+    def bound(self) -> dict[str, object]:
+        """What the formula is told of the KPI, and of its measure."""
+        if self.measure.kind == "formula":
+            return self.measure.bound
+        grain, member = self.place
+        return self.measure.bound | {
+            "own_grain": grain,
+            "own_member": member,
+            "scope": [[f"{dimension}={m}" for m in members] for dimension, members in sorted(self.scope.items())],
+        }
 
     @property
     def group(self) -> str:
@@ -122,7 +223,7 @@ class Kpi(Strict):
     def definition_hash(self) -> str:
         """Changes whenever the same data could give another value."""
         m = self.measure
-        return fingerprint(m.name, m.definition, m.unit, m.formula, {k: str(v) for k, v in m.parameters.items()})
+        return fingerprint(m.name, m.definition, m.unit, m.formula, {k: str(v) for k, v in self.bound.items()})
 
 
 class Catalog(Strict):
@@ -171,18 +272,26 @@ def _measure(path: Path) -> Measure:
     formula = path.parent / f"{content.get('sql', path.stem)}.sql"
     if not formula.is_file():
         raise CatalogError(path, got=f"no file {formula.name}", expected="the formula beside it", fix="Write it.")
-    named = {"name": path.stem, "sql": path.stem, **content}
-    return _validated(path, Measure, {**named, "formula": formula.read_text(encoding="utf-8").strip().rstrip(";")})
+    text = _statement(formula)
+    kinds = path.parent.parent / "kinds"
+    kind = kinds / f"{content.get('kind')}.sql"
+    if kind.is_file():
+        text = f"with observation as (\n{text}\n),\n\n{_statement(kinds / 'common.sql')}\n\n{_statement(kind)}"
+    return _validated(path, Measure, {"name": path.stem, "sql": path.stem, **content, "formula": text})
+
+
+def _statement(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip().rstrip(";")
 
 
 def _kpis(path: Path, measures: dict[str, Measure]) -> list[Kpi]:
     content = _toml(path)
-    shared = {key: value for key, value in content.items() if key in ("document", "theme", "role")}
-    if unknown := sorted(set(content) - {"document", "theme", "role", "kpi"}):
+    shared = {key: value for key, value in content.items() if key in SHARED}
+    if unknown := sorted(set(content) - {*SHARED, "kpi"}):
         raise CatalogError(
             f"{path}: {unknown[0]}",
             got="a key that nothing reads",
-            expected="document, theme, role, kpi",
+            expected=", ".join((*SHARED, "kpi")),
             fix="Remove it.",
         )
     kpis = []

@@ -229,7 +229,58 @@ KPI_VALUES_COLUMNS = (
 )
 KPI_KEY = ("kpi_id", "grain", "member", "period_start", "period_end")
 KPI_VALUES = Table(
-    "kpi.kpi_values", "Every value of every KPI.", "KPI, grain, member and period", KPI_KEY, KPI_VALUES_COLUMNS
+    "kpi.kpi_values",
+    "Every value of every KPI.",
+    "KPI, grain, member and period",
+    KPI_KEY,
+    (
+        *KPI_VALUES_COLUMNS,
+        Column("people", "BIGINT", "how many people's doing it is, where it is people's", unit="people", nullable=True),
+    ),
+)
+SCORECARD_COLUMNS = (
+    Column("kpi_id", "VARCHAR", "the KPI"),
+    Column("role", "VARCHAR", "the role"),
+    Column("period_start", "DATE", "first day of the period"),
+    Column("period_end", "DATE", "last day of the period"),
+    Column("value", VALUE, "the value", nullable=True),
+    Column("comparator", "VARCHAR", "how value and target compare", nullable=True),
+    Column("target", VALUE, "the target that held then", nullable=True),
+    Column(
+        "score",
+        VALUE,
+        "1: the target is met; less: the share of it that was reached, or the share of what was used that it allows",
+        nullable=True,
+    ),
+    Column(
+        "status",
+        "VARCHAR",
+        "met, near (within 10 % of the target), missed, insufficient, stale, no data, no target or exempt",
+        values=("met", "near", "missed", "insufficient", "stale", "no data", "no target", "exempt"),
+    ),
+    Column("previous_value", VALUE, "the value of the period before", nullable=True),
+    Column("n", "BIGINT", "how many observations the value rests on", nullable=True),
+    Column("is_closed", "BOOLEAN", "the whole period has passed; otherwise it is to date"),
+    Column("note", "VARCHAR", "why there is no verdict, or why it is exempt and until when", nullable=True),
+)
+SCORECARD_KEY = ("kpi_id", "role", "period_start", "period_end")
+SCORECARD = Table(
+    "kpi.scorecard",
+    "Values against the targets that held then, by role: the running period and the eight before it.",
+    "KPI, role and period",
+    SCORECARD_KEY,
+    SCORECARD_COLUMNS,
+)
+TEAMS = Table(
+    "staged.teams",
+    "The teams of kpi.toml, with all that a team's work counts for.",
+    "team",
+    ("team",),
+    (
+        Column("team", "VARCHAR", "the team, in lower case"),
+        Column("parent", "VARCHAR", "the team that it is part of", nullable=True),
+        Column("teams", "VARCHAR[]", "itself, and what it is part of"),
+    ),
 )
 
 PERIODS = Table(
@@ -298,23 +349,50 @@ PUBLISHED: tuple[Table, ...] = (
             Column("definition_hash", "VARCHAR", "fingerprint of definition and formula"),
         ),
     ),
-    Table("published.kpi_values", KPI_VALUES.description, KPI_VALUES.grain, KPI_KEY, KPI_VALUES_COLUMNS),
     Table(
-        "published.scorecard",
-        "Values against targets, by role and period. Empty until a role has a target.",
-        "KPI, role and period",
-        ("kpi_id", "role", "period_start", "period_end"),
+        "published.kpi_values",
+        KPI_VALUES.description,
+        KPI_VALUES.grain,
+        KPI_KEY,
+        (
+            *KPI_VALUES_COLUMNS,
+            Column(
+                "audience",
+                "VARCHAR",
+                "who may see it; internal also: a value on few people, and what would give one away by subtraction",
+                values=("internal", "external"),
+            ),
+        ),
+    ),
+    Table("published.scorecard", SCORECARD.description, SCORECARD.grain, SCORECARD_KEY, SCORECARD_COLUMNS),
+    Table(
+        "published.targets",
+        "The targets, with their history: each holds from valid_from on, until the next one of its KPI.",
+        "KPI and day from which the target holds",
+        ("kpi_id", "valid_from"),
         (
             Column("kpi_id", "VARCHAR", "the KPI"),
-            Column("role", "VARCHAR", "the role"),
-            Column("period_start", "DATE", "first day of the period"),
-            Column("period_end", "DATE", "last day of the period"),
-            Column("value", VALUE, "the value", nullable=True),
-            Column("comparator", "VARCHAR", "how value and target compare", nullable=True),
-            Column("target", VALUE, "the target that held then", nullable=True),
-            Column("score", VALUE, "0 to 1", nullable=True),
-            Column("status", "VARCHAR", "met, near, missed, insufficient, stale, no data or no target"),
-            Column("previous_value", VALUE, "the value of the period before", nullable=True),
+            Column("valid_from", "DATE", "first day that the target holds"),
+            Column("valid_to", "DATE", "first day that it no longer holds; empty: it still does", nullable=True),
+            Column("statistic", "VARCHAR", "value, or the figure beside it that is compared"),
+            Column("comparator", "VARCHAR", "how value and target compare"),
+            Column("target", VALUE, "the target"),
+            Column("unit", "VARCHAR", "its unit"),
+            Column("period", "VARCHAR", "which periods are scored", values=("quarter", "month")),
+            Column("min_n", "BIGINT", "on fewer observations there is no verdict", unit="observations"),
+        ),
+    ),
+    Table(
+        "published.exemptions",
+        "KPIs that no target is asked of for a while, with the reason.",
+        "exemption",
+        ("kpi_id", "first_day"),
+        (
+            Column("kpi_id", "VARCHAR", "the KPI"),
+            Column("first_day", "DATE", "first day of the exemption"),
+            Column("last_day", "DATE", "its last day"),
+            Column("reason", "VARCHAR", "why"),
+            Column("approved_by", "VARCHAR", "who approved it: a team or a role"),
         ),
     ),
     Table(
@@ -395,7 +473,9 @@ WAREHOUSE = (
     *CLICKS,
     PERIODS,
     BUSINESS_HOURS,
+    TEAMS,
     KPI_VALUES,
+    SCORECARD,
     DIRTY_DAYS,
     FINGERPRINTS,
 )

@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from kpi_pipeline.catalog import Kpi, Measure
+from kpi_pipeline.catalog import Kpi
 from kpi_pipeline.contracts.tables import KPI_VALUES
 from kpi_pipeline.warehouse import Connection, quote, run, transaction
 
@@ -20,6 +20,7 @@ COMPARED = (
     "numerator",
     "denominator",
     "n",
+    "people",
     "status",
 )
 
@@ -56,9 +57,9 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
                 con,
                 f"insert into temp.fresh by name select *, $kpi_id as kpi_id, $hash as definition_hash "
                 f"from ({kpi.measure.formula})",
-                {"kpi_id": kpi.id, "hash": kpi.definition_hash, **parameters(kpi.measure, this.as_of, this.connected)},
+                {"kpi_id": kpi.id, "hash": kpi.definition_hash, **parameters(kpi, this.as_of, this.connected)},
             )
-        if not run(con, "select 1 from temp.fresh where grain = 'organisation' limit 1"):
+        if not run(con, "select 1 from temp.fresh where (grain, member) = ($grain, $member) limit 1", _place(kpi)):
             _say_that_there_is_none(con, kpi, this)
         fresh = f"select {compared}, definition_hash from temp.fresh"
         current = f"select {compared}, definition_hash from kpi.kpi_values where kpi_id = $kpi_id"
@@ -100,10 +101,14 @@ def stamp(kpi: Kpi, as_of: date) -> tuple[str, str]:
     return f"kpi:{kpi.id}", f"{as_of} {kpi.definition_hash}"
 
 
-def parameters(measure: Measure, as_of: date, connected: Set[str]) -> dict[str, object]:
-    """What a formula may refer to: $as_of, $has_<source>, and the measure's own parameters."""
-    has = {f"has_{source}": source in connected for source in (*measure.sources, *measure.better_with)}
-    return {"as_of": as_of, **has, **measure.parameters}
+def parameters(kpi: Kpi, as_of: date, connected: Set[str]) -> dict[str, object]:
+    """What a formula may refer to: $as_of, $has_<source>, and what measure and KPI bind."""
+    sources = (*kpi.measure.sources, *kpi.measure.better_with)
+    return {"as_of": as_of, **{f"has_{source}": source in connected for source in sources}, **kpi.bound}
+
+
+def _place(kpi: Kpi) -> dict[str, object]:
+    return dict(zip(("grain", "member"), kpi.place, strict=True))
 
 
 def _say_that_there_is_none(con: Connection, kpi: Kpi, this: Run) -> None:
@@ -111,13 +116,14 @@ def _say_that_there_is_none(con: Connection, kpi: Kpi, this: Run) -> None:
     missing = sorted(set(kpi.measure.sources) - this.connected)
     run(
         con,
-        "insert into temp.fresh by name select $kpi_id as kpi_id, 'organisation' as grain, 'organisation' as member, "
+        "insert into temp.fresh by name select $kpi_id as kpi_id, $grain as grain, $member as member, "
         "$as_of::date as period_start, $as_of::date as period_end, $status as status, $hash as definition_hash",
         {
             "kpi_id": kpi.id,
             "as_of": this.as_of,
             "status": NOT_CONNECTED if missing else NO_DATA,
             "hash": kpi.definition_hash,
+            **_place(kpi),
         },
     )
 
@@ -129,9 +135,9 @@ def latest(con: Connection, kpi: Kpi) -> tuple[object, str, date]:
     """
     rows = run(
         con,
-        "select value, status, period_end from kpi.kpi_values where kpi_id = $kpi_id and grain = 'organisation' "
-        "order by period_end desc, period_start desc limit 1",
-        {"kpi_id": kpi.id},
+        "select value, status, period_end from kpi.kpi_values where kpi_id = $kpi_id and grain = $grain "
+        "and member = $member order by period_end desc, period_start desc limit 1",
+        {"kpi_id": kpi.id, **_place(kpi)},
     )
     value, status, day = rows[0]
     return value, status, day
@@ -142,8 +148,8 @@ def series(con: Connection, kpi: Kpi, days: int = 400) -> list[tuple[date, float
     return run(
         con,
         "select * from (select period_end, value::double from kpi.kpi_values where kpi_id = $kpi_id "
-        "and grain = 'organisation' and value is not null "
+        "and grain = $grain and member = $member and value is not null "
         "qualify row_number() over (partition by period_end order by period_start desc) = 1 "
         "order by period_end desc limit $days) order by 1",
-        {"kpi_id": kpi.id, "days": days},
+        {"kpi_id": kpi.id, "days": days, **_place(kpi)},
     )

@@ -5,7 +5,7 @@ Nothing personal belongs here: no person, no person_key, no username. Only what 
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,8 +14,9 @@ import duckdb
 
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, Table, table
-from kpi_pipeline.settings import Exclusion
+from kpi_pipeline.settings import Config, Exclusion
 from kpi_pipeline.stages.checks import newest_data
+from kpi_pipeline.stages.scorecard import put_exemptions, put_targets
 from kpi_pipeline.warehouse import Connection, create_statement, quote, run, scalar, sql
 
 DATABASE = "kpis.duckdb"
@@ -35,6 +36,7 @@ VIEWS = {
     "monthly_cloud_costs": "The cloud bill per month: each hub's direct and shared cost, and what is unallocated.",
     "cloud_cost_per_hub_user": "Cloud cost per distinct user and month, by hub, hub type and for the organisation.",
     "nbgitpuller_clicks": "Clicks and landings of nbgitpuller links per hub, month and fiscal quarter.",
+    "external_values": "What may be shown outside the organisation: no internal KPI, nothing that rests on few people.",
     "ticket_turnaround": "Hours to the first reply and to the resolution of tickets, per month and fiscal quarter.",
 }
 
@@ -52,11 +54,14 @@ def publish(
     con: Connection,
     folder: Path,
     catalog: Catalog,
-    exclusions: Sequence[Exclusion],
+    config: Config,
     health: Iterable[Health],
     as_of: date,
 ) -> dict[str, int]:
     """Builds the published database and Parquet files from the warehouse, and swaps them in.
+
+    Args:
+        config: its exclusions and exemptions are published; values on fewer than its min_people stay internal.
 
     Returns:
         Rows by table.
@@ -64,10 +69,13 @@ def publish(
     aside = folder / ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    _put_definitions(con, catalog)
-    _put_exclusions(con, exclusions)
+    _put_definitions(con, catalog, as_of)
+    put_targets(con, catalog)
+    put_exemptions(con, config.exemptions)
+    _put_exclusions(con, config.exclusions)
     _put_health(con, health, as_of)
-    rows = _write_tables(con, aside / DATABASE, as_of)
+    parameters = {"as_of": as_of, "min_people": config.organisation.min_people}
+    rows = _write_tables(con, aside / DATABASE, parameters)
     files = _finish(aside / DATABASE)
     # The database last: whoever sees the new one finds the new files beside it.
     for path in (*files, aside / DATABASE):
@@ -78,7 +86,7 @@ def publish(
     return rows
 
 
-def _write_tables(con: Connection, path: Path, as_of: date) -> dict[str, int]:
+def _write_tables(con: Connection, path: Path, parameters: Mapping[str, object]) -> dict[str, int]:
     # ATTACH takes no parameter for the path; it is ours, and quoted all the same.
     con.execute(f"attach {_literal(str(path))} as {NEXT}")
     try:
@@ -86,7 +94,7 @@ def _write_tables(con: Connection, path: Path, as_of: date) -> dict[str, int]:
         for contract in PUBLISHED:
             name = f"{NEXT}.main.{contract.short_name}"
             con.execute(create_statement(contract, name))
-            run(con, f"insert into {quote(name)} by name ({_select(contract)})", {"as_of": as_of})
+            run(con, f"insert into {quote(name)} by name ({_select(contract)})", parameters)
             rows[contract.short_name] = int(scalar(con, f"select count(*) from {quote(name)}"))
         return rows
     finally:
@@ -97,8 +105,6 @@ def _select(contract: Table) -> str:
     match contract.short_name:
         case "kpi_definitions":
             return "select * from temp.kpi_definitions"
-        case "kpi_values":
-            return "select * from kpi.kpi_values order by kpi_id, grain, member, period_end"
         case "active_users":
             # Days after the newest data aren't days without users: nothing is known of them.
             return (
@@ -106,8 +112,9 @@ def _select(contract: Table) -> str:
                 "and date <= (select max(date) from facts.coverage where has_data) order by grain, member, date"
             )
         case "scorecard":
-            # A scorecard needs a target; see the contract.
-            return f"select {', '.join(f'null::{c.type} as {quote(c.name)}' for c in contract.columns)} where false"
+            return "select * from kpi.scorecard order by role, kpi_id, period_start"
+        case "targets" | "exemptions" as name:
+            return f"select * from {quote('temp.' + name)} order by all"
         case name:
             return sql("stages", f"published_{name}")
 
@@ -132,12 +139,12 @@ def _finish(path: Path) -> list[Path]:
     return files
 
 
-def _put_definitions(con: Connection, catalog: Catalog) -> None:
+def _put_definitions(con: Connection, catalog: Catalog, as_of: date) -> None:
     contract = table("published.kpi_definitions")
     run(con, "drop table if exists temp.kpi_definitions")
     con.execute(create_statement(contract, "kpi_definitions", temporary=True))
     for kpi in catalog.kpis:
-        m = kpi.measure
+        m, target = kpi.measure, kpi.target_on(as_of)
         row: dict[str, object] = {
             "kpi_id": kpi.id,
             "measure": m.name,
@@ -146,8 +153,8 @@ def _put_definitions(con: Connection, catalog: Catalog) -> None:
             "definition": f"{m.definition} {m.caveats}",
             "unit": m.unit,
             "direction": m.direction,
-            "comparator": kpi.target.comparator if kpi.target else None,
-            "target": kpi.target.value if kpi.target else None,
+            "comparator": target.comparator if target else None,
+            "target": target.value if target else None,
             "owner": kpi.owner,
             "audience": kpi.audience,
             "theme": kpi.theme,

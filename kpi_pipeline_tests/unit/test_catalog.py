@@ -13,28 +13,33 @@ from kpi_pipeline import catalog
 from kpi_pipeline.catalog import Example, Measure
 from kpi_pipeline.contracts import TABLES
 from kpi_pipeline.errors import CatalogError
-from kpi_pipeline.stages.kpi import parameters
 from kpi_pipeline.warehouse import create_tables, quote, run
 
 PACKAGED = Path(catalog.__file__).parent
+# What a KPI without a scope binds; an example may say otherwise.
+UNSCOPED = {"own_grain": "organisation", "own_member": "organisation", "scope": []}
 EXAMPLES = [(m, e) for m in catalog.load().measures for e in m.examples]
 
 
 @pytest.mark.parametrize(("measure", "example"), EXAMPLES, ids=[f"{m.name}-{e.as_of}" for m, e in EXAMPLES])
 def test_worked_example(measure: Measure, example: Example) -> None:
     with duckdb.connect() as con:
-        create_tables(con, [TABLES[name] for name in {*measure.reads, *example.input}])
+        create_tables(con, [TABLES[name] for name in {*measure.reads, *example.input, "facts.periods"}])
         for name, rows in example.input.items():
             for row in rows:
                 columns = ", ".join(quote(column) for column in row)
                 marks = ", ".join(f"${column}" for column in row)
                 con.execute(f"insert into {quote(name)} ({columns}) values ({marks})", row)
-        bound = {**parameters(measure, example.as_of, frozenset()), **example.parameters}
+        bound = {**measure.bound, **UNSCOPED, **connected(measure), "as_of": example.as_of, **example.parameters}
         fields = ("grain", "member", "period_start", "period_end", "value", "n", "status")
         found = run(con, f"select {', '.join(fields)} from ({measure.formula})", bound)
     # TOML knows no null: a field that an example leaves out has none.
     expected = [{**dict.fromkeys(fields), **row} for row in example.expected]
     assert comparable([dict(zip(fields, row, strict=True)) for row in found]) == comparable(expected)
+
+
+def connected(measure: Measure) -> dict[str, bool]:
+    return {f"has_{source}": False for source in (*measure.sources, *measure.better_with)}
 
 
 def comparable(rows: Any) -> list[str]:
@@ -87,12 +92,12 @@ def test_a_kpi_on_an_existing_measure_is_one_entry(copy: Path) -> None:
         file.write(
             '\n[[kpi]]\nid = "impact.people"\nmeasure = "monthly_active_users"\ntitle = "People"\n'
             'question = "How many?"\nas_written = "People."\nowner = "Engineering"\naudience = "external"\n'
-            'status = "active"\n\n[kpi.target]\ncomparator = ">="\nvalue = 1000\nunit = "people"\n'
+            'status = "active"\n\n[[kpi.targets]]\ncomparator = ">="\nvalue = 1000\nunit = "people"\n'
             "valid_from = 2026-01-01\n"
         )
     kpi = catalog.load(copy).kpi("impact.people")
-    assert kpi.target is not None
-    assert (kpi.target.value, kpi.target.valid_from, kpi.measure.unit) == (1000, date(2026, 1, 1), "people")
+    [target] = kpi.targets
+    assert (target.value, target.valid_from, kpi.measure.unit) == (1000, date(2026, 1, 1), "people")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,7 @@ def test_a_kpi_on_an_existing_measure_is_one_entry(copy: Path) -> None:
         ('theme = "impact"', 'theme = "impact"\ncolour = "red"', "colour"),
         (
             'no_target = "The document sets none: what is enough follows from the organisation\'s strategy."',
-            'target = {comparator = ">=", value = 3, unit = "percent", valid_from = 2026-01-01}',
+            'targets = [{comparator = ">=", value = 3, unit = "percent", valid_from = 2026-01-01}]',
             "kpi impact.communities_served: entry",
         ),
         ("[[kpi]]", "[[kpi]", "impact.toml"),

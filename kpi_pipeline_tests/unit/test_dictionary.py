@@ -21,7 +21,9 @@ def test_the_committed_file_is_current() -> None:
 def test_every_kpi_table_column_and_view_is_in_it() -> None:
     lines = TEXT.splitlines()
     for kpi in CATALOG.kpis:
-        assert f"### {kpi.title}" in lines
+        assert f"`{kpi.id}`" in TEXT
+        assert kpi.title in TEXT
+        assert f"### Measure {kpi.measure.name}" in lines
         assert kpi.measure.formula in TEXT
         assert all(f"- {example.why}" in lines for example in kpi.measure.examples)
     for table in (*PUBLISHED, *WAREHOUSE):

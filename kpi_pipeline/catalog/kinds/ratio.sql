@@ -1,0 +1,47 @@
+-- Sum of numerators over sum of denominators, never a mean of ratios. An observation has also
+--   numerator, denominator DECIMAL    what is divided, and by what
+--   n BIGINT                          how many observations it stands for
+total as (
+    select
+        s.grain,
+        s.member,
+        s.period_start,
+        s.period_end,
+        s.is_closed,
+        sum(o.numerator)::decimal(38, 9) as numerator,
+        sum(o.denominator)::decimal(38, 9) as denominator,
+        coalesce(sum(o.n), 0)::bigint as n,
+        greatest(nullif(count(distinct o.person), 0), max(o.people)) as people
+    from slot as s
+    left join placed as o
+        on s.grain = o.grain and s.member = o.member and o.date between s.period_start and s.period_end
+    group by all
+),
+
+whole as (
+    select *, (numerator * 1000000000)::hugeint as parts, (denominator * 1000000000)::hugeint as by_parts
+    from total
+)
+
+-- Rounded half up at the ninth decimal, in integers: a float would be off.
+select
+    grain,
+    member,
+    period_start,
+    period_end,
+    case
+        when by_parts > 0
+            then ((2 * $scale::hugeint * parts * 1000000000 + by_parts) // (2 * by_parts))::decimal(28, 0)
+                * 0.000000001::decimal(10, 9)
+    end as value,
+    numerator,
+    denominator,
+    n,
+    people,
+    case
+        when by_parts is null or by_parts = 0 then 'no data'
+        when n < $min_n then 'insufficient'
+        when is_closed then 'ok'
+        else 'to date'
+    end as status
+from whole

@@ -1,0 +1,109 @@
+-- One KPI against its targets: the running period and the eight before it, each by the target that held on its last day.
+-- Only unrounded values are compared, with factors of ten so that nothing is rounded.
+with target as (
+    select
+        unnest($valid_from::date[]) as valid_from,
+        unnest($comparators::varchar[]) as comparator,
+        unnest($targets::decimal(38, 9)[]) as target,
+        unnest($minimums::bigint[]) as min_n
+),
+
+exemption as (
+    select
+        unnest($exempt_from::date[]) as first_day,
+        unnest($exempt_to::date[]) as last_day,
+        unnest($exempt_notes::varchar[]) as note
+),
+
+period as (
+    select period_start, period_end, is_closed
+    from facts.periods
+    where kind = $window
+    order by period_start desc
+    limit 9
+),
+
+valued as (
+    select
+        p.*,
+        v.value,
+        v.n,
+        v.status as value_status,
+        (select min(e.note) from exemption as e where p.period_end between e.first_day and e.last_day) as exempt_note
+    from period as p
+    left join kpi.kpi_values as v
+        on v.kpi_id = $kpi_id and v.grain = $grain and v.member = $member
+        and v.period_start = p.period_start and v.period_end = p.period_end
+),
+
+compared as (
+    select
+        v.*,
+        t.comparator,
+        t.target,
+        t.min_n,
+        lag(v.value) over (order by v.period_start) as previous_value,
+        case t.comparator
+            when '>=' then v.value >= t.target
+            when '>' then v.value > t.target
+            when '<=' then v.value <= t.target
+            when '<' then v.value < t.target
+            when '=' then v.value = t.target
+        end as is_met,
+        case
+            when t.comparator in ('>=', '>') then v.value * 10 >= t.target * 9
+            when t.comparator in ('<=', '<') then v.value * 10 <= t.target * 11
+            else v.value * 10 between t.target * 9 and t.target * 11
+        end as is_near,
+        -- What the share of the target that was reached is the share of.
+        case when t.comparator in ('>=', '>') or (t.comparator = '=' and v.value < t.target) then v.value else t.target end
+            as part,
+        case when t.comparator in ('>=', '>') or (t.comparator = '=' and v.value < t.target) then t.target else v.value end
+            as whole
+    from valued as v
+    asof left join target as t on v.period_end >= t.valid_from
+),
+
+judged as (
+    select
+        *,
+        case
+            when exempt_note is not null then 'exempt'
+            when value is null then 'no data'
+            when n < coalesce(min_n, 1) or value_status = 'insufficient' then 'insufficient'
+            when $fresh_until::date < period_end then 'stale'
+            when target is null then 'no target'
+            when is_met then 'met'
+            when is_near then 'near'
+            else 'missed'
+        end as status
+    from compared
+)
+
+select
+    $kpi_id as kpi_id,
+    $role as role,
+    period_start,
+    period_end,
+    value,
+    comparator,
+    target,
+    case
+        when status = 'met' then 1
+        when status in ('near', 'missed') and (part <= 0 or whole <= 0) then 0
+        when status in ('near', 'missed') then
+            ((2 * (part * 1000000000)::hugeint * 1000000000 + (whole * 1000000000)::hugeint)
+                // (2 * (whole * 1000000000)::hugeint))::decimal(28, 0) * 0.000000001::decimal(10, 9)
+    end as score,
+    status,
+    previous_value,
+    n,
+    is_closed,
+    case
+        when status = 'exempt' then exempt_note
+        when status = 'no data' then $no_data_note
+        when status = 'insufficient' then n || ' observations'
+        when status = 'stale' then 'data until ' || $newest::date
+        when status = 'no target' then $no_target_note
+    end as note
+from judged
