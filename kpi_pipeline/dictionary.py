@@ -56,8 +56,8 @@ def render(catalogue: Catalog) -> str:
         INTRODUCTION,
         "## KPIs\n",
         *(_kpi(kpi) for kpi in catalogue.kpis if not kpi.role),
-        "## Roles\n\nThe KPIs of each role; what a measure is, exactly, stands under [Measures](#measures). A KPI is about "
-        "a team or a role, never about a person.\n",
+        "## Roles\n\nThe KPIs of each role; what a measure is, exactly, stands under [Measures](#measures). "
+        "A KPI is about a team or a role, never about a person.\n",
         *(_role(role, kpis) for role, kpis in _by_role(catalogue)),
         "## Measures\n",
         *(_measure(measure) for measure in sorted(catalogue.measures, key=lambda m: m.name)),

@@ -243,6 +243,7 @@ class Sources(Strict):
     charges: TableDrop | None = None
     tickets: Tickets | None = None
     access_logs: AccessLogs | None = None
+    ceremonies: TableDrop | None = None
 
 
 class Match(Strict):

@@ -1,6 +1,6 @@
 """Landing and raw assets of a source: the same two steps whatever the source is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,53 +35,99 @@ def source_assets(
     load: Load | None = None,
     list_kinds: Mapping[str, ListFiles] | None = None,
 ) -> list[dg.AssetsDefinition]:
-    """landing/<source> and raw/<source>.
+    """landing/<source> and raw/<source>, a step each.
 
     Args:
         after: tables that loading reads, beside what was landed.
         load: how landed files become rows; default: as a table.
         list_kinds: which files a kind of the source has; default: all of them.
     """
+
+    @dg.multi_asset(specs=[_landing_spec(source, group)], name=f"land_{source}")
+    def land(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+        return _landed(context, pipeline, source, list_kinds or {})
+
+    @dg.multi_asset(specs=[_raw_spec(source, group, after)], name=f"load_{source}")
+    def load_landed(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+        with pipeline.warehouse() as con:
+            return _loaded(con, pipeline, source, load)
+
+    return [land, load_landed]
+
+
+def table_assets(
+    group: str,
+    sources: Sequence[str],
+    *,
+    loads: Mapping[str, Load] | None = None,
+    list_kinds: Mapping[str, ListFiles] | None = None,
+) -> list[dg.AssetsDefinition]:
+    """landing/<source> and raw/<source> of several sources of a group, two steps for all: steps cost more than files.
+
+    Args:
+        loads: how landed files become rows, by source; default: as a table.
+    """
+
+    @dg.multi_asset(specs=[_landing_spec(s, group) for s in sources], name=f"land_{group}", can_subset=True)
+    def land(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
+        for source in sources:
+            if dg.AssetKey(["landing", source]) in context.selected_asset_keys:
+                yield _landed(context, pipeline, source, list_kinds or {})
+
+    @dg.multi_asset(specs=[_raw_spec(s, group, ()) for s in sources], name=f"load_{group}", can_subset=True)
+    def load_landed(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
+        with pipeline.warehouse() as con:
+            for source in sources:
+                if key(f"raw.{source}") in context.selected_asset_keys:
+                    yield _loaded(con, pipeline, source, (loads or {}).get(source))
+
+    return [land, load_landed]
+
+
+def _landing_spec(source: str, group: str) -> dg.AssetSpec:
     privacy = " Private, since it names people." if RECORDS[source].personal else ""
-    landing = dg.AssetSpec(
+    return dg.AssetSpec(
         dg.AssetKey(["landing", source]),
         description=f"{RECORDS[source].description} Byte for byte as delivered.{privacy}",
         group_name=group,
         kinds={"file"},
         freshness_policy=FRESHNESS,
     )
-    table = table_spec(f"raw.{source}", group=group, deps=(f"landing.{source}", *after), freshness_policy=FRESHNESS)
 
-    @dg.multi_asset(specs=[landing], name=f"land_{source}")
-    def land(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[Any]:
-        configured = pipeline.settings()
-        wanted = getattr(configured.config.sources, source)
-        if wanted is None:
-            return dg.MaterializeResult(metadata={"connected": False})
-        if context.run_tags.get(REPLAY_TAG):
-            return dg.MaterializeResult(metadata={"connected": True, "replayed": True})
-        files = (list_kinds or {}).get(wanted.kind, list_files)(source, configured.source_path(wanted.path))
-        manifest = pipeline.landing().land(source, wanted.kind, files, clock.now())
-        return dg.MaterializeResult(metadata={"connected": True, "files": len(files), "changed": _changed(manifest)})
 
-    @dg.multi_asset(specs=[table], name=f"load_{source}")
-    def load_landed(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
-        with pipeline.warehouse() as con:
-            result = load(con, pipeline) if load else load_table(con, pipeline, source)
-        configured = getattr(pipeline.settings().config.sources, source)
-        criterion = getattr(configured, "criterion", None)
-        return dg.MaterializeResult(
-            asset_key=key(f"raw.{source}"),
-            metadata={
-                "dagster/row_count": result.rows,
-                "files_loaded": result.files,
-                "files_removed": result.removed,
-                "rejected_by_reason": dict(result.rejected),
-                **({"criterion": criterion} if criterion else {}),
-            },
-        )
+def _raw_spec(source: str, group: str, after: tuple[str, ...]) -> dg.AssetSpec:
+    return table_spec(f"raw.{source}", group=group, deps=(f"landing.{source}", *after), freshness_policy=FRESHNESS)
 
-    return [land, load_landed]
+
+def _landed(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, source: str, list_kinds: Mapping[str, ListFiles]
+) -> dg.MaterializeResult[Any]:
+    asset, configured = dg.AssetKey(["landing", source]), pipeline.settings()
+    wanted = getattr(configured.config.sources, source)
+    if wanted is None:
+        return dg.MaterializeResult(asset_key=asset, metadata={"connected": False})
+    if context.run_tags.get(REPLAY_TAG):
+        return dg.MaterializeResult(asset_key=asset, metadata={"connected": True, "replayed": True})
+    files = list_kinds.get(wanted.kind, list_files)(source, configured.source_path(wanted.path))
+    manifest = pipeline.landing().land(source, wanted.kind, files, clock.now())
+    return dg.MaterializeResult(
+        asset_key=asset, metadata={"connected": True, "files": len(files), "changed": _changed(manifest)}
+    )
+
+
+def _loaded(con: Connection, pipeline: Pipeline, source: str, load: Load | None) -> dg.MaterializeResult[Any]:
+    result = load(con, pipeline) if load else load_table(con, pipeline, source)
+    criterion = getattr(getattr(pipeline.settings().config.sources, source), "criterion", None)
+    return dg.MaterializeResult(
+        asset_key=key(f"raw.{source}"),
+        metadata={
+            "dagster/row_count": result.rows,
+            "files_loaded": result.files,
+            "files_removed": result.removed,
+            "rejected_by_reason": dict(result.rejected),
+            **({"criterion": criterion} if criterion else {}),
+        },
+    )
 
 
 def _changed(manifest: Manifest | None) -> int:

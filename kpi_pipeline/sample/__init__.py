@@ -14,7 +14,7 @@ from kpi_pipeline.sample.layout import activity_files, make_damage
 from kpi_pipeline.sample.opinion import write_opinion
 from kpi_pipeline.sample.simulate import make_world
 from kpi_pipeline.sample.support import write_support
-from kpi_pipeline.sample.texts import config, readme
+from kpi_pipeline.sample.texts import ROLE_DOMAINS, config, readme
 from kpi_pipeline.sample.truth import qualifying, write_truth
 from kpi_pipeline.sample.write import write_activity, write_file, write_registry
 
@@ -50,6 +50,8 @@ def write_sample(
     write_costs(folder, world)
     write_support(folder / "tickets", folder / "truth", world)
     write_clicks(folder / "access_logs", folder / "truth", world)
+    for domain in ROLE_DOMAINS:
+        domain.write(folder, world)
     github = make_github(seed, world.period)
     pages = github_files(github)
     for part in ("github", "affiliations", "upstream_work"):

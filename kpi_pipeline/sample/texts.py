@@ -3,9 +3,12 @@
 Never here: a number that is not in the world.
 """
 
-from kpi_pipeline.sample import costs
+from kpi_pipeline.sample import costs, delivery
 from kpi_pipeline.sample.simulate import Exclusion, World
 from kpi_pipeline.sample.support import PRODUCTS, ROBOT, TAGGED, companies, tagged
+
+# Where the KPIs of roles come from: each has write(folder, world), config() for kpi.toml, and README.
+ROLE_DOMAINS = (delivery,)
 
 _CONFIG = """\
 # The configuration of an organisation, here an invented one. Copy it and change it block by block:
@@ -187,20 +190,25 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   projects, as pages of GitHub's API and as tables. Some issues are transferred, reopened, assigned to a bot or
   listed twice, and a few objects are broken on purpose. Their truth is in `truth/`: `issue_flows.csv`,
   `issue_completion_time.csv`, `upstream_contributions.csv` and `github_quarantine.csv`.
+- `truth/roles/`: the KPIs of roles by month, fiscal quarter and, on some days, over the 30 days that end on them; a
+  file per domain, with the figures beside them.
+"""
 
+_CLOSING = """
 Change the generator, not these files: a test compares them with a fresh write.
 """
 
 
 def config(world: World) -> str:
     blocks = [_CONFIG.format(as_of=world.period.last, first_day=world.period.first, tickets=_tickets(world))]
-    blocks += [costs.config(world), _EXCLUSIONS]
+    blocks += [costs.config(world), *(domain.config() for domain in ROLE_DOMAINS), _EXCLUSIONS]
     return "\n".join([*blocks, *(_exclusion(rule) for rule in world.exclusions)])
 
 
 def readme(world: World) -> str:
     period = world.period
-    return _README.format(seed=world.seed, hubs=len(world.hubs), days=period.days, first=period.first, last=period.last)
+    text = _README.format(seed=world.seed, hubs=len(world.hubs), days=period.days, first=period.first, last=period.last)
+    return text + "".join(domain.README for domain in ROLE_DOMAINS) + _CLOSING
 
 
 def _tickets(world: World) -> str:

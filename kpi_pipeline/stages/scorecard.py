@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import zip_longest
 
 from kpi_pipeline.catalog import Catalog, Kpi
 from kpi_pipeline.contracts import table
@@ -97,12 +98,11 @@ def put_targets(con: Connection, catalog: Catalog) -> None:
     run(con, "drop table if exists temp.targets")
     con.execute(create_statement(contract, "targets", temporary=True))
     for kpi in catalog.kpis:
-        ends = [*(target.valid_from for target in kpi.targets[1:]), None]
-        for target, end in zip(kpi.targets, ends, strict=True):
+        for target, following in zip_longest(kpi.targets, kpi.targets[1:]):
             con.execute(
                 "insert into temp.targets values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    kpi.id, target.valid_from, end, target.statistic, target.comparator, target.value, target.unit,
+                    kpi.id, target.valid_from, following and following.valid_from, target.statistic, target.comparator, target.value, target.unit,
                     target.window, target.min_n,
                 ],
             )  # fmt: skip
