@@ -102,8 +102,8 @@ def put_targets(con: Connection, catalog: Catalog) -> None:
             con.execute(
                 "insert into temp.targets values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    kpi.id, target.valid_from, following and following.valid_from, target.statistic, target.comparator, target.value, target.unit,
-                    target.window, target.min_n,
+                    kpi.id, target.valid_from, following and following.valid_from, target.statistic,
+                    target.comparator, target.value, target.unit, target.window, target.min_n,
                 ],
             )  # fmt: skip
 
