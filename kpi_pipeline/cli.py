@@ -1,4 +1,4 @@
-"""The command line: `kpi run | sample | doctor | ui`. It asks and shows; what is done is elsewhere."""
+"""The command line: `kpi run | scorecard | sample | doctor | ui`. It asks and shows; what is done is elsewhere."""
 
 import sys
 from datetime import date, datetime
@@ -58,6 +58,26 @@ def run(
             console.print(f"Run {finished.run_id}; look at it with: kpi ui")
         raise typer.Exit(1)
     summary.show(configured, console, finished.materialized, published=finished.published)
+
+
+@app.command()
+def scorecard(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    role: Annotated[str | None, typer.Option("--role", help="One role, such as 'Tech Team'; default: all.")] = None,
+    quarter: Annotated[
+        str | None, typer.Option("--quarter", help="Such as 2026Q3; default: the running one and the last closed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with every digit.")] = False,
+) -> None:
+    """Show the published values of the roles' KPIs against their targets."""
+    from kpi_pipeline import scoreboard
+
+    scores = scoreboard.read(settings.load(config, data_dir).published_dir, role, quarter)
+    if as_json:
+        sys.stdout.write(scoreboard.as_json(scores) + "\n")
+    else:
+        scoreboard.show(scores, _console())
 
 
 @app.command()

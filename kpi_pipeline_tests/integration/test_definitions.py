@@ -1,18 +1,24 @@
 """The code location: loads with nothing at hand, holds everything that the catalogue and the contracts declare."""
 
+import shutil
 import subprocess
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
-from kpi_pipeline import catalog
+from kpi_pipeline import catalog, dictionary
 from kpi_pipeline.assets.asset_checks import definitions as check_definitions
 from kpi_pipeline.assets.kpi import kpi_key
-from kpi_pipeline.contracts import PUBLISHED, RECORDS
-from kpi_pipeline.definitions import defs
+from kpi_pipeline.contracts import PUBLISHED, RECORDS, WAREHOUSE
+from kpi_pipeline.definitions import build, defs
 from kpi_pipeline.stages.checks import CHECKS
+from kpi_pipeline.stages.kpi import Run, compute
+from kpi_pipeline.stages.scorecard import Rules, score
+from kpi_pipeline.warehouse import create_tables
 
 LOAD = """
 import builtins, os, pathlib, socket, sys
@@ -110,3 +116,51 @@ def test_every_check_is_an_asset_check_and_errors_block(check: object) -> None:
     matching = [spec for spec in specs if spec.name == check.name and spec.description == check.description]  # type: ignore[attr-defined]
     assert matching
     assert all(spec.blocking == (check.severity == "ERROR") for spec in matching)  # type: ignore[attr-defined]
+
+
+KPI_OF_A_ROLE = """
+document = "our own"
+role = "Night Shift"
+owner = "Night Shift"
+audience = "internal"
+status = "active"
+
+[[kpi]]
+id = "night_shift.attendance"
+measure = "ceremony_attendance_rate"
+scope = { kind = "stand-up" }
+title = "Stand-ups attended: Night Shift"
+question = "Do we meet?"
+as_written = "All of us, every night."
+targets = [{ comparator = ">=", value = 95, unit = "percent", valid_from = 2026-01-01 }]
+"""
+
+
+def test_a_kpi_of_an_existing_measure_is_one_file_and_no_python(tmp_path: Path) -> None:
+    """It appears as an asset with target and check, as a value, a score, and in the dictionary."""
+    own = tmp_path / "catalog"
+    shutil.copytree(Path(catalog.__file__).parent, own, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    (own / "night_shift.toml").write_text(KPI_OF_A_ROLE)
+    mine = catalog.load(own)
+    kpi = mine.kpi("night_shift.attendance")
+
+    graph = build(mine).resolve_asset_graph()
+    asset = dg.AssetKey(["kpi", "night_shift", "attendance"])
+    assert graph.get(asset).group_name == "night_shift"
+    assert "95 percent" in str(graph.get(asset).metadata["target"])
+    assert dg.AssetCheckKey(asset, "target_is_reached") in graph.get_check_keys_for_assets([asset])
+    assert "| Stand-ups attended: Night Shift | `night_shift.attendance` |" in dictionary.render(mine)
+
+    day = date(2026, 3, 31)
+    this = Run(day, frozenset({"ceremonies"}), "run", datetime(2026, 4, 1, tzinfo=UTC))
+    with duckdb.connect() as con:
+        create_tables(con, WAREHOUSE)
+        con.execute("insert into facts.periods values ('quarter', date '2026-01-01', ?, true)", [day])
+        for kind, attended in (("stand-up", 9), ("sprint review", 1)):
+            con.execute("insert into facts.ceremonies values (?, 'a', ['a'], ?, 10, ?)", [day, kind, attended])
+        compute(con, kpi, this)
+        verdict = score(con, kpi, this, Rules((), {}))
+        values = con.execute("select grain, member, value from kpi.kpi_values order by all").fetchall()
+    assert values == [("kind", "stand-up", 90), ("team", "a", 90)]
+    assert verdict is not None
+    assert (verdict.status, verdict.value) == ("near", 90)

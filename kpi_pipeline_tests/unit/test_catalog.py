@@ -160,3 +160,40 @@ def test_definition_hash_follows_the_formula_and_nothing_else(copy: Path) -> Non
     assert catalog.load(copy).kpi("impact.monthly_active_users").definition_hash == before
     change(copy, "a.mau as value", "a.wau as value", "measures/monthly_active_users.sql")
     assert catalog.load(copy).kpi("impact.monthly_active_users").definition_hash != before
+
+
+TARGET = 'targets = [{ comparator = ">=", value = 80, unit = "percent", valid_from = 2025-01-01 }]'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('scope = { team = "frontend" }', 'scope = { tribe = "frontend" }', "no dimension 'tribe'"),
+        ('scope = { team = "frontend" }', "scope = { team = [] }", "at least 1"),
+        ('unit = "percent"', 'unit = "hours"', "target is in 'hours'"),
+        ("valid_from = 2025-01-01 }", 'valid_from = 2025-01-01, statistic = "p99" }', "'p99'"),
+        ("valid_from = 2025-01-01 }", "valid_from = 2025-01-01, min_n = 0 }", "greater than or equal to 1"),
+        ("valid_from = 2025-01-01 }", 'valid_from = 2025-01-01, window = "decade" }', "quarter"),
+        (TARGET, 'no_target = "none"\n' + TARGET, "either targets or no_target"),
+        (TARGET, "", "either targets or no_target"),
+        ("2025-01-01 }]", '2025-01-01 }, { comparator = ">=", value = 90, unit = "percent", valid_from = 2024-01-01 }]',
+         "in the order of valid_from"),
+        ('measure = "ceremony_attendance_rate"', 'measure = "issue_completion_time"', "is in 'hours'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_kpi_of_a_role_is_refused(copy: Path, old: str, new: str, expected: str) -> None:
+    name = "frontend_team.toml"
+    text = (copy / name).read_text()
+    entry = text[text.index('[[kpi]]\nid = "frontend_team.ceremony_attendance_rate"') :]
+    assert old in entry
+    (copy / name).write_text(text.replace(entry, entry.replace(old, new, 1)))
+    with pytest.raises(CatalogError) as caught:
+        catalog.load(copy)
+    assert "frontend_team.toml: kpi frontend_team.ceremony_attendance_rate" in caught.value.culprit
+    assert expected in str(caught.value)
+
+
+def test_a_role_that_one_person_may_hold_is_internal(copy: Path) -> None:
+    change(copy, 'audience = "internal"', 'audience = "external"', "product_manager.toml")
+    with pytest.raises(CatalogError, match="one person may hold"):
+        catalog.load(copy)

@@ -287,3 +287,62 @@ def test_data_folder_that_duckdb_takes_for_an_address(tmp_path: Path) -> None:
         settings.load(written(tmp_path, GOOD), tmp_path / "d?ta", date(2025, 6, 30))
     assert caught.value.culprit == "data folder"
     assert "--data-dir" in caught.value.fix
+
+
+def test_teams_are_compared_without_capitals_and_know_what_they_are_part_of(tmp_path: Path) -> None:
+    teams = load(tmp_path, GOOD + '\n[teams]\nFrontend = ["Frontend  Engineers"]\n').config.teams
+    assert teams == {"frontend": ("frontend engineers",)}
+    assert settings.ancestry({"frontend engineers": "frontend"}, "frontend engineers") == [
+        "frontend engineers",
+        "frontend",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("teams", "wrong"),
+    [
+        ('a = ["c"]\nb = ["c"]', "'c' is part of both 'a' and 'b'"),
+        ('a = ["b"]\nb = ["a"]', "is part of itself"),
+        ('a = ["a"]', "'a' is part of itself"),
+        ('a = [" "]', "a team without a name"),
+    ],
+)
+def test_teams_that_can_not_be(tmp_path: Path, teams: str, wrong: str) -> None:
+    error = refused(tmp_path, f"{GOOD}\n[teams]\n{teams}\n")
+    assert "teams" in error.culprit
+    assert wrong in error.expected
+
+
+EXEMPTION = """
+[[exemptions]]
+kpi = "frontend_team.qa_pass_rate"
+from = 2026-01-01
+to = 2026-03-31
+reason = "a new team"
+approved_by = "operations"
+"""
+
+
+def test_an_exemption(tmp_path: Path) -> None:
+    [exemption] = load(tmp_path, GOOD + EXEMPTION).config.exemptions
+    assert (exemption.kpi, exemption.first, exemption.last) == (
+        "frontend_team.qa_pass_rate",
+        date(2026, 1, 1),
+        date(2026, 3, 31),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "culprit"),
+    [
+        ("to = 2026-03-31", "to = 2025-12-31", "exemptions.0"),
+        ("to = 2026-03-31\n", "", "exemptions.0.to"),
+        ('reason = "a new team"\n', "", "exemptions.0.reason"),
+        ('approved_by = "operations"\n', "", "exemptions.0.approved_by"),
+        ("frontend_team.qa_pass_rate", "qa pass rate", "exemptions.0.kpi"),
+    ],
+)
+def test_an_exemption_has_an_end_a_reason_and_somebody_who_approved_it(
+    tmp_path: Path, old: str, new: str, culprit: str
+) -> None:
+    assert culprit in refused(tmp_path, GOOD + EXEMPTION.replace(old, new)).culprit
