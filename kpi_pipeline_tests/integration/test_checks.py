@@ -57,6 +57,14 @@ insert into kpi.kpi_values
     select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
         'r', timestamp '2026-01-03'
     from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
+insert into facts.periods values ('month', '2026-01-01', '2026-01-02', false);
+insert into staged.ledger values ('2026-01-01', 'cost', 'services', null, '2026-01-01', '2026-01-01', 3, 'USD', 1, 3,
+    'k.csv', 1);
+insert into raw.ledger values ('2026-01-01', 'cost', 'services', 3, 'USD', null, null, null, null, 'k.csv', 1);
+insert into facts.recognised values ('ledger', 'k.csv:1', 'cost', 'services', '2026-01-01', 3, 1, 3);
+insert into facts.recognised_periods
+    select 'cost', 'month', g, m, '2026-01-01', '2026-01-02', false, 3, 0, 1, 'to date'
+    from (values ('organisation', 'organisation'), ('category', 'services')) t (g, m);
 insert into staged.charges values ('reef', null, '2026-01-31', '2026-02-01', 10, 8.99, 'c', 1);
 insert into facts.cost_reductions values ('c', 1, '2026-01-01', '2026-01-31', '2026-01-31', 0.51),
     ('c', 1, '2026-02-01', '2026-02-01', '2026-02-01', 0.50);
@@ -105,6 +113,8 @@ FAULTS = {
     "null, false, 'd.csv', 1)": "months_sum_to_the_contract",
     "insert into facts.recognised values ('ledger', 'a:1', 'cost', 'services', '2026-01-01', 1, 1, 2)":
         "part_of_a_month_is_within_it",
+    "update facts.recognised_periods set amount = 2 where grain = 'category'": "periods_hold_what_is_recognised",
+    "delete from facts.recognised_periods": "periods_hold_what_is_recognised",
     "insert into raw.ledger values ('2026-01-01', 'cost', 'rent', 1, 'USD', null, null, null, null, 'l.csv', 1)":
         "every_ledger_line_is_accounted_for",
     "insert into staged.deals values ('1', 'lost', 'grants', '2026-01-01', '2026-01-01', '2026-01-01', 1, 'USD', 1, 1, "

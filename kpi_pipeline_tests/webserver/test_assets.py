@@ -153,6 +153,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "staged/deals",
             "staged/rates",
             "facts/recognised",
+            "facts/recognised_periods",
             "facts/bookings",
             "facts/pipeline",
         },
