@@ -36,7 +36,8 @@ def check_parameters(configured: Settings) -> dict[str, object]:
     connected = connected_sources(configured)
     exclusions = [rule for rule in configured.config.exclusions if rule.source in connected]
     rules = [rule.id for rule in exclusions if rule.holds_on(configured.as_of)]
-    return {"as_of": configured.as_of, "rules": rules}
+    may_be_empty = [record.source for record in RECORDS.values() if record.may_be_empty]
+    return {"as_of": configured.as_of, "rules": rules, "may_be_empty": may_be_empty}
 
 
 def source_health(configured: Settings) -> list[Health]:

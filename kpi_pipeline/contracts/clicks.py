@@ -16,6 +16,7 @@ ACCESS_LOGS = Record(
         Column("repo", "VARCHAR", "the repository, decoded and normalised"),
     ),
     day="date",
+    may_be_empty=True,
 )
 TABLES = (
     Table(

@@ -31,6 +31,7 @@ GITHUB = Record(
         Column("assignee_is_bot", "BOOLEAN", "by the type of that account", nullable=True),
     ),
     day="happened_at::date",
+    may_be_empty=True,
 )
 AFFILIATIONS = Record(
     "affiliations",

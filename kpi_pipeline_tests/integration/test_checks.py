@@ -7,14 +7,18 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from kpi_pipeline.contracts import WAREHOUSE
+from kpi_pipeline.contracts import RECORDS, WAREHOUSE
 from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
 from kpi_pipeline.warehouse import Connection, create_tables
 from kpi_pipeline_tests.integration import cost_faults
 
 AS_OF = date(2026, 1, 2)
-PARAMETERS: dict[str, object] = {"as_of": AS_OF, "rules": ["staff"]}
+PARAMETERS: dict[str, object] = {
+    "as_of": AS_OF,
+    "rules": ["staff"],
+    "may_be_empty": [record.source for record in RECORDS.values() if record.may_be_empty],
+}
 RIGHT = """
 insert into raw.loads values ('hub_activity', 'a.csv', 'x', 'k', 400);
 insert into raw.hub_activity select date '2026-01-02', 'a', 'one', p, 1, 'a.csv', 1
@@ -154,6 +158,12 @@ def failing(con: Connection) -> set[str]:
 def test_a_right_warehouse_passes(con: Connection) -> None:
     assert failing(con) == set()
     refuse_if_wrong(con, CHECKS, PARAMETERS)
+
+
+@pytest.mark.parametrize("source", ["tickets", "github", "access_logs"])
+def test_an_empty_page_or_log_is_nothing_to_wonder_at(con: Connection, source: str) -> None:
+    con.execute("insert into raw.loads values (?, 'empty', 'x', 'k', 0)", [source])
+    assert failing(con) == set()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
