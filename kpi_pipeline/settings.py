@@ -94,6 +94,12 @@ class BusinessHours(Strict):
         return self
 
 
+class Privacy(Strict):
+    """`min_people`: what fewer people say is shown in the whole only. Of two, each would know the other's answer."""
+
+    min_people: int = Field(default=3, ge=3)
+
+
 class CommunityRule(Strict):
     """Takes the community of a hub from another column, where the registry has none."""
 
@@ -299,6 +305,7 @@ class Config(Strict):
     sources: Sources = Sources()
     categories: Categories = Categories()
     business_hours: BusinessHours = BusinessHours()
+    privacy: Privacy = Privacy()
     exclusions: tuple[Exclusion, ...] = ()
 
     @model_validator(mode="before")

@@ -37,7 +37,12 @@ def check_parameters(configured: Settings) -> dict[str, object]:
     exclusions = [rule for rule in configured.config.exclusions if rule.source in connected]
     rules = [rule.id for rule in exclusions if rule.holds_on(configured.as_of)]
     may_be_empty = [record.source for record in RECORDS.values() if record.may_be_empty]
-    return {"as_of": configured.as_of, "rules": rules, "may_be_empty": may_be_empty}
+    return {
+        "as_of": configured.as_of,
+        "rules": rules,
+        "may_be_empty": may_be_empty,
+        "min_people": configured.config.privacy.min_people,
+    }
 
 
 def source_health(configured: Settings) -> list[Health]:

@@ -20,6 +20,10 @@ demo = true                       # invented people: the secret may be missing. 
 as_of = {as_of}                # the last day to report on; leave it out to mean yesterday
 first_day = {first_day}            # where the partitions of days begin in the Dagster UI
 
+# What fewer respondents say of a community or a theme is not shown by itself.
+[privacy]
+min_people = 3
+
 # Which hubs there are, since when, what they are called and whom they are run for: files with the columns
 # valid_from, valid_to, cluster, provider, hub, display_name, domain, helm_chart, hubspot_deal_id and,
 # optional, community ("a;b" for two), hub_type, identity_issuer. An empty valid_to means: still so.

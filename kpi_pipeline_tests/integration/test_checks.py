@@ -10,13 +10,14 @@ import pytest
 from kpi_pipeline.contracts import RECORDS, WAREHOUSE
 from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
-from kpi_pipeline.warehouse import Connection, create_tables
+from kpi_pipeline.warehouse import Connection, create_tables, run
 from kpi_pipeline_tests.integration import cost_faults
 
 AS_OF = date(2026, 1, 2)
 PARAMETERS: dict[str, object] = {
     "as_of": AS_OF,
     "rules": ["staff"],
+    "min_people": 3,
     "may_be_empty": [record.source for record in RECORDS.values() if record.may_be_empty],
 }
 RIGHT = """
@@ -158,6 +159,31 @@ def failing(con: Connection) -> set[str]:
 def test_a_right_warehouse_passes(con: Connection) -> None:
     assert failing(con) == set()
     refuse_if_wrong(con, CHECKS, PARAMETERS)
+
+
+ANSWERS = """
+truncate facts.survey_answers;
+delete from kpi.kpi_values where kpi_id = 'qualitative.community_satisfaction';
+insert into facts.survey_answers by name select date '2026-01-01' + (i // 2)::integer as date, 's' as survey,
+    'reef' as community, case when i < $known then p::uuid end as person_key, 4 as score, ['speed'] as themes,
+    's' as _file, i as _row, date '2026-01-01' as invited_on, 'reef' as invited_community
+    from range(4) t (i), (select '00000000-0000-0000-0000-00000000000' || (i % $people)) u (p);
+insert into kpi.kpi_values
+    select 'qualitative.community_satisfaction', $grain, $member, '2026-01-01', '2026-01-02', 4, 4, 4, 4,
+        'insufficient', 'h', 'r', timestamp '2026-01-03';
+"""
+
+
+@pytest.mark.parametrize("grain", ["community", "community:share_of_best", "community:response_rate", "theme"])
+@pytest.mark.parametrize(
+    ("people", "known", "passes"), [(2, 4, False), (3, 4, True), (2, 2, True), (1, 3, False), (1, 2, True)]
+)
+def test_people_are_counted_and_not_answers(con: Connection, grain: str, people: int, known: int, passes: bool) -> None:
+    """Four answers, of which `known` come from `people` respondents; of the others nobody knows who gave them."""
+    told = {"known": known, "people": people, "grain": grain, "member": "speed" if grain == "theme" else "reef"}
+    for statement in ANSWERS.split(";")[:-1]:
+        run(con, statement, told)
+    assert ("few_people_are_not_shown" not in failing(con)) == passes
 
 
 @pytest.mark.parametrize("source", ["tickets", "github", "access_logs"])

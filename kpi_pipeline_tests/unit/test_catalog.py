@@ -17,6 +17,7 @@ from kpi_pipeline.stages.kpi import parameters
 from kpi_pipeline.warehouse import create_tables, quote, run
 
 PACKAGED = Path(catalog.__file__).parent
+MIN_PEOPLE = 3  # what examples say of few people is by the default
 EXAMPLES = [(m, e) for m in catalog.load().measures for e in m.examples]
 
 
@@ -29,7 +30,7 @@ def test_worked_example(measure: Measure, example: Example) -> None:
                 columns = ", ".join(quote(column) for column in row)
                 marks = ", ".join(f"${column}" for column in row)
                 con.execute(f"insert into {quote(name)} ({columns}) values ({marks})", row)
-        bound = {**parameters(measure, example.as_of, frozenset()), **example.parameters}
+        bound = {**parameters(measure, example.as_of, frozenset(), MIN_PEOPLE), **example.parameters}
         fields = ("grain", "member", "period_start", "period_end", "value", "n", "status")
         found = run(con, f"select {', '.join(fields)} from ({measure.formula})", bound)
     # TOML knows no null: a field that an example leaves out has none.
