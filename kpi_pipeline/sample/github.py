@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 from kpi_pipeline.sample.dice import dice, pick, whole
-from kpi_pipeline.sample.period import Period
+from kpi_pipeline.sample.period import Period, windows
 from kpi_pipeline.sample.write import csv_line
 
 OWN: Final = ("example-hubs/infrastructure", "example-hubs/hub-templates")
@@ -359,6 +359,11 @@ def _months(period: Period) -> list[tuple[date, date]]:
     return found
 
 
+def _quarters(period: Period) -> list[tuple[date, date]]:
+    """First day of each calendar quarter, and the last day of its last month that is simulated."""
+    return list({first.replace(month=(first.month - 1) // 3 * 3 + 1): last for first, last in _months(period)}.items())
+
+
 def _flow_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("grain", "member", "period_start", "period_end", "value", *FLOWS, "open_at_end")]
     counts: Counter[tuple[str, str, str, date]] = Counter()
@@ -437,11 +442,15 @@ def _completion_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("grain", "member", "period_start", "period_end", "value", "n")]
     for (grain, member), cases in sorted(done.items()):
         began = min(day for day, _, _ in cases)
-        for first, last in _months(world.period):
-            if last >= began:
-                mine = [(s, b) for day, s, b in cases if first <= day <= last]
+        spans = [("", *days) for days in _months(world.period)]
+        spans += [("quarter", *days) for days in _quarters(world.period)]
+        spans += [("rolling_30_days", *days) for days in windows(began, world.period.last)]
+        for span, first, last in spans:
+            mine = [(s, b) for day, s, b in cases if first <= day <= last]
+            if last >= began and (mine or span != "rolling_30_days" or grain == "organisation"):
                 for statistic, value in _statistics(mine):
-                    rows.append((grain + statistic, member, str(first), str(last), value, str(len(mine))))
+                    name = ":".join(filter(None, (grain, "_".join(filter(None, (span, statistic))))))
+                    rows.append((name, member, str(first), str(last), value, str(len(mine))))
     today = str(world.period.last)
     for (grain, member), ages in sorted(ageing.items()):
         n = str(len(ages))
@@ -451,7 +460,7 @@ def _completion_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
 
 
 def _statistics(cases: list[tuple[int, int]]) -> list[tuple[str, str]]:
-    names = ("", ":business_hours", ":median", ":p90")
+    names = ("", "business_hours", "median", "p90")
     if not cases:
         return [(name, "") for name in names]
     elapsed = sorted(s for s, _ in cases)

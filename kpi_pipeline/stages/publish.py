@@ -31,11 +31,16 @@ VIEWS = {
     "monthly_costs": "Operational costs per accrual month and category ('total': all), credits beside them.",
     "community_satisfaction": "Satisfaction per month and fiscal quarter, of all and by community, with response rate.",
     "publications": "Publications and presentations per month and fiscal quarter, of all and by community.",
-    "cost_reduction": "List price less charged price per month.",
+    "cost_reduction": "List price less charged price per month and fiscal quarter.",
     "monthly_cloud_costs": "The cloud bill per month: each hub's direct and shared cost, and what is unallocated.",
     "cloud_cost_per_hub_user": "Cloud cost per distinct user and month, by hub, hub type and for the organisation.",
     "nbgitpuller_clicks": "Clicks and landings of nbgitpuller links per hub, month and fiscal quarter.",
-    "ticket_turnaround": "Hours to the first reply and to the resolution of tickets, per month and fiscal quarter.",
+    "ticket_turnaround": "Hours to the first reply and to the resolution of tickets, per month, fiscal quarter and the "
+    "30 days that end on each day; period `day`: what is open on the as-of day.",
+    "issue_completion": "Hours from an issue's assignment to its completion, per month, fiscal quarter and the 30 days "
+    "that end on each day.",
+    "issues_closed_minus_opened": "Issues closed less opened and reopened, per month, fiscal quarter and week.",
+    "upstream_contributions": "Contributions to upstream projects per month and fiscal quarter, by project and kind.",
 }
 
 
