@@ -167,7 +167,9 @@ TABLES: tuple[Table, ...] = (
             Column("hub_id", "VARCHAR", "the hub of the registry; empty: the environment names none", nullable=True),
             Column("created_at", "TIMESTAMP", "UTC"),
             Column("started_at", "TIMESTAMP", "first in_progress up to the end, UTC; empty: none", nullable=True),
-            Column("finished_at", "TIMESTAMP", "first success, failure or error, UTC; empty: not finished", nullable=True),
+            Column(
+                "finished_at", "TIMESTAMP", "first success, failure or error, UTC; empty: not finished", nullable=True
+            ),
             Column("outcome", "VARCHAR", "which of them", nullable=True, values=OUTCOMES),
         ),
     ),

@@ -39,7 +39,8 @@ class Hubs(Pages):
             cluster, hub = hub_id.split("/")
             self.con.execute(
                 "insert into staged.hubs by name select ? as hub_id, date '2026-01-01' as from_day, "
-                "date '9999-12-31' as to_day, ? as cluster, ? as hub, ? as display_name, ? as environment, 'hub' as kind, "
+                "date '9999-12-31' as to_day, "
+                "? as cluster, ? as hub, ? as display_name, ? as environment, 'hub' as kind, "
                 "'other' as hub_type, [] as communities, ? as identity_issuer, 'f' as _file, 1 as _row",
                 [hub_id, cluster, hub, hub_id, environment, cluster],
             )
@@ -70,7 +71,13 @@ def deployment(number: int, environment: str = "reef/prod", hour: int = 10) -> d
 
 
 def status(number: int, state: object, hour: int) -> dict[str, Any]:
-    return {"id": number, "state": state, "created_at": at(hour), "updated_at": at(hour), "creator": account("zz-bobby")}
+    return {
+        "id": number,
+        "state": state,
+        "created_at": at(hour),
+        "updated_at": at(hour),
+        "creator": account("zz-bobby"),
+    }
 
 
 def request(number: int, title: str = "New hub: reef/prod", **more: Any) -> dict[str, Any]:
@@ -154,7 +161,9 @@ def test_deployments_that_match_no_hub_stay_and_are_reported(pages: Hubs) -> Non
 
 def test_deployments_elsewhere_are_none_of_ours(pages: Hubs) -> None:
     pages.register("reef/prod")
-    pages.run({"up/stream/deployments/1.json": [deployment(1)], "up/stream/statuses/9/1.json": [status(1, "success", 11)]})
+    pages.run(
+        {"up/stream/deployments/1.json": [deployment(1)], "up/stream/statuses/9/1.json": [status(1, "success", 11)]}
+    )
     assert (pages.deployments(), pages.quarantine()) == ([], [])
 
 
@@ -237,7 +246,11 @@ def test_no_title_is_in_the_warehouse_but_the_hub_that_it_names(pages: Hubs) -> 
 
 @pytest.mark.parametrize(
     ("pattern", "complaint"),
-    [("new hub", "has no group 'cluster'"), (r"(?P<cluster>\w+)", "has no group 'hub'"), ("(", "not a regular expression")],
+    [
+        ("new hub", "has no group 'cluster'"),
+        (r"(?P<cluster>\w+)", "has no group 'hub'"),
+        ("(", "not a regular expression"),
+    ],
 )
 def test_a_pattern_that_names_no_hub_is_refused(pattern: str, complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
