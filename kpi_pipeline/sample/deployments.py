@@ -22,7 +22,7 @@ REQUEST: Final = "new-hub"
 COMPLETE: Final = "request-complete"
 WAITING: Final = ("waiting-for-community", "on-hold")
 TERMINAL: Final = ("success", "failure", "error")
-REDEPLOYED: Final = 5  # how many older hubs are deployed again and again
+REDEPLOYED: Final = 8  # how many older hubs are deployed again and again
 SPOILT: Final = (
     ("github", "names_no_hub", 1),
     ("github", "another_request_for_its_hub", 1),
@@ -30,7 +30,6 @@ SPOILT: Final = (
     ("github", "before_its_deployment", 1),
     ("github", "unknown_deployment", 1),
     ("github", "invalid:state", 1),
-    ("github", "missing:environment", 1),
 )
 
 
@@ -64,14 +63,19 @@ def make_rollouts(world: World) -> Rollouts:
     begin, end = datetime.combine(period.first, time()), datetime.combine(period.last, time()) + timedelta(days=1)
     production = [hub for hub in world.hubs if hub.kind == "production"]
     made = Rollouts([], [], [])
-    new = [hub for hub in production if _start(hub) > begin + timedelta(days=2)]
-    for number, hub in enumerate(sorted(new, key=_start)):
-        rng = dice(world.seed, "request", hub.hub_id)
-        opened = max(begin + timedelta(hours=1), _start(hub) - timedelta(seconds=whole(rng, 5 * 86400, 35 * 86400)))
-        made.requests.append((hub.hub_id, _request(number, hub.hub_id, opened, _start(hub), end)))
-        _deploy_new(made, hub.hub_id, number, _start(hub), end)
+    new = sorted((hub for hub in production if _start(hub) > begin + timedelta(days=2)), key=_start)
+    starts = [(hub.hub_id, _start(hub)) for hub in new]
+    # A whole cluster, of one hub, is set up from scratch in the last weeks.
+    clusters = [hub.cluster for hub in production]
+    alone = [hub for hub in production if clusters.count(hub.cluster) == 1 and hub not in new][:1]
+    starts += [(hub.hub_id, end - timedelta(days=8, hours=9, minutes=40)) for hub in alone if len(clusters) > 1]
+    for number, (hub_id, start) in enumerate(starts):
+        rng = dice(world.seed, "request", hub_id)
+        opened = max(begin + timedelta(hours=1), start - timedelta(seconds=whole(rng, 5 * 86400, 35 * 86400)))
+        made.requests.append((hub_id, _request(number, hub_id, opened, start, end)))
+        _deploy_new(made, hub_id, number, start, end)
     _ask_in_vain(made, production[0].cluster, begin, end)
-    _deploy_again(made, world, [hub for hub in production if hub not in new][:REDEPLOYED], end)
+    _deploy_again(made, world, [hub for hub in production if hub not in (*new, *alone)][:REDEPLOYED], end)
     _fail_to_finish(made, world, begin)
     return made
 
@@ -159,7 +163,9 @@ def _ask_in_vain(made: Rollouts, cluster: str, begin: datetime, end: datetime) -
 
 def _fail_to_finish(made: Rollouts, world: World, begin: datetime) -> None:
     """A hub that is complete only after it is deployed; deployments that don't end, or are not of a production hub."""
-    late = max((hub for hub in world.hubs if hub.kind == "production" and _start(hub) < begin), key=lambda h: h.hub_id)
+    asked = {hub_id for hub_id, _ in made.requests}
+    older = [hub for hub in world.hubs if hub.kind == "production" and hub.hub_id not in asked]
+    late = max(older, key=lambda hub: hub.hub_id)
     morning = begin + timedelta(hours=6)
     issue = Issue(OWN[0], 0, 780_000, morning, STAFF[1], title=f"New hub: {late.hub_id}")
     issue.events = [Event(morning, "labeled", REQUEST), Event(morning + timedelta(days=2), "labeled", COMPLETE)]
@@ -188,7 +194,6 @@ def rollout_pages(made: Rollouts) -> dict[str, list[dict[str, object]]]:
     misspelt = {"id": 22, "state": "succeeded", "created_at": stamp(first.created + timedelta(seconds=1))}
     pages[f"{OWN[0]}/statuses/{first.id}"] += [early, misspelt]
     pages[f"{OWN[0]}/statuses/39999"] = [{"id": 23, "state": "success", "created_at": stamp(first.created)}]
-    pages[f"{OWN[0]}/deployments"].append({**_listed(first), "id": 39_998, "environment": None})
     return pages
 
 
