@@ -96,8 +96,8 @@ CHECKS: tuple[Check, ...] = (
         "production_deployments_name_a_hub",
         "facts.deployments",
         "WARN",
-        "The environment of a production deployment names a hub of the registry.",
+        "The environment of a production deployment names a hub of the registry, where there is a registry.",
         "select environment, count(*) as deployments from facts.deployments where is_production and hub_id is null "
-        "group by environment",
+        "and exists (select 1 from staged.hubs) group by environment",
     ),
 )
