@@ -53,6 +53,19 @@ def _regex_with_one_group(pattern: str) -> str:
     return pattern
 
 
+def _regex_that_names_a_hub(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if missing := sorted({"cluster", "hub"} - set(groups)):
+        raise ValueError(f"has no group {missing[0]!r}; write (?P<cluster>...) and (?P<hub>...)")
+    return pattern
+
+
+HubPattern = Annotated[str, AfterValidator(_regex_that_names_a_hub)]
+
+
 class Organisation(Strict):
     name: str = Field(min_length=1)
     timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
@@ -207,6 +220,28 @@ class AccessLogs(Strict):
     max_age_days: int = Field(default=7, ge=0)
 
 
+class Deployments(Strict):
+    """`environment`: a regular expression that finds cluster and hub in the name of a deployment's environment.
+
+    `production`: globs on that name; a hub that the registry has as staging isn't production either.
+    """
+
+    environment: HubPattern = "^(?P<cluster>[^/]+)/(?P<hub>[^/]+)$"
+    production: tuple[str, ...] = ("*",)
+
+
+class HubRequests(Strict):
+    """Issues that ask for a hub: they bear `label`, and title or body names the hub as the pattern `names` says.
+
+    `complete`: the label that says that all is known, and `waiting`: labels of waiting for the customer.
+    """
+
+    label: str = Field(min_length=1)
+    names: HubPattern
+    complete: str | None = Field(default=None, min_length=1)
+    waiting: tuple[str, ...] = ()
+
+
 class GitHub(Strict):
     """`own`: globs on owner/name. `teams`: globs by team; the first that matches counts. `bots`: logins."""
 
@@ -215,6 +250,8 @@ class GitHub(Strict):
     own: tuple[str, ...] = Field(min_length=1)
     teams: dict[str, tuple[str, ...]] = {}
     bots: tuple[str, ...] = ()
+    deployments: Deployments = Deployments()
+    hub_requests: HubRequests | None = None
     max_age_days: int | None = Field(default=7, ge=0)
 
 

@@ -115,6 +115,20 @@ teams = {{ infrastructure = ["example-hubs/infrastructure"] }}
 bots = ["hubs-helper"]            # accounts that are bots, though their type doesn't say so
 max_age_days = 30
 
+# What a deployment's environment says: which hub it is (groups cluster and hub), and whether that is production
+# (globs; a hub that the registry has as staging never is).
+[sources.github.deployments]
+environment = "^(?P<cluster>[^/]+)/(?P<hub>[^/]+)$"
+production = ["*/*"]
+
+# Issues that ask for a hub bear a label, and name it in title or body. The time to its deployment begins when the label
+# `complete` is put on; what passes under the labels of waiting for the customer isn't counted.
+[sources.github.hub_requests]
+label = "new-hub"
+names = '(?i)new hub: *(?P<cluster>[a-z0-9-]+)/(?P<hub>[a-z0-9-]+)'
+complete = "request-complete"
+waiting = ["waiting-for-community", "on-hold"]
+
 # Which GitHub accounts belong to the organisation's people, and when: columns login, from and to (not included;
 # empty: still).
 [sources.affiliations]
@@ -190,8 +204,9 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
 
 - `github/`, `affiliations/`, `upstream_work/`: issues of two repositories of its own and work in two upstream
   projects, as pages of GitHub's API and as tables. Some issues are transferred, reopened, assigned to a bot or
-  listed twice, and a few objects are broken on purpose. Their truth is in `truth/`: `issue_flows.csv`,
-  `issue_completion_time.csv`, `upstream_contributions.csv` and `github_quarantine.csv`.
+  listed twice, and a few objects are broken on purpose. Some issues ask for a hub, and deployments say when it was
+  there. Their truth is in `truth/`: `issue_flows.csv`, `issue_completion_time.csv`, `upstream_contributions.csv`,
+  `hub_deployment_time.csv`, `deployments.csv` and `github_quarantine.csv`.
 
 Change the generator, not these files: a test compares them with a fresh write.
 """

@@ -45,6 +45,11 @@ COMPARISONS = {
         f"select grain, member, period_start, period_end, value::decimal(38, 9), n "
         f"from {COMPLETION} where grain like '%:rolling_30_days%'",
     ),
+    "hub deployment time and the figures beside it, to the last digit": (
+        KPI.format("value, n", "engineering.hub_deployment_time"),
+        f"select grain, member, period_start, period_end, value, n "
+        f"from read_csv('{TRUTH}/hub_deployment_time.csv', types = {{'value': 'DECIMAL(38, 9)'}})",
+    ),
     "upstream contributions, by month": (
         KPI.format("value::bigint", "upstream.upstream_contributions") + " and grain not like '%:%'",
         f"select grain, member, period_start, period_end, value from '{TRUTH}/upstream_contributions.csv'",
@@ -71,6 +76,14 @@ def test_what_is_broken_is_in_quarantine_with_its_reason(sample_data: Path) -> N
         ).fetchall()
         expected = con.execute(f"from '{TRUTH}/github_quarantine.csv' order by all").fetchall()
     assert found == expected
+
+
+def test_deployments_end_with_their_first_terminal_state(sample_data: Path) -> None:
+    with duckdb.connect(str(sample_data / "warehouse" / "warehouse.duckdb"), read_only=True) as con:
+        found = con.execute("select deployment_id, finished_at, outcome from facts.deployments order by all").fetchall()
+        expected = con.execute(f"from '{TRUTH}/deployments.csv' order by all").fetchall()
+    assert found == expected
+    assert len(found) > 40
 
 
 def test_months_of_a_quarter_sum_to_it(sample_data: Path) -> None:

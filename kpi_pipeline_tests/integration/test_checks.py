@@ -58,6 +58,11 @@ insert into facts.issue_flows values
 insert into facts.issue_open values
     ('o/r', 1, null, '2026-01-01', '2026-01-01 10:00', 'completed'), ('o/r', 1, null, '2026-01-02', null, null);
 insert into facts.issue_assigned values ('o/r', 1, '2026-01-01', '2026-01-01 09:00'), ('o/r', 1, '2026-01-02', null);
+insert into facts.deployments values
+    ('o/r', 1, 'a/one', true, 'a/one', '2026-01-01 10:00', '2026-01-01 10:01', '2026-01-01 10:05', 'success');
+insert into facts.hub_requests values ('o/r', 1, 'a/one', '2026-01-01 10:05');
+insert into facts.hub_request_waits values
+    ('o/r', 1, '2026-01-01 08:00', '2026-01-01 09:00'), ('o/r', 1, '2026-01-02', null);
 insert into kpi.kpi_values
     select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
         'r', timestamp '2026-01-03'
@@ -141,6 +146,14 @@ FAULTS = {
     "update facts.issue_open set to_at = '2025-12-31' where to_at is not null": "issue_spells_are_apart",
     "update facts.issue_assigned set to_at = '2026-01-02 01:00' where to_at is not null": "assigned_spells_are_apart",
     "update staged.issues set state = 'closed'": "listing_agrees_with_events",
+    "update facts.deployments set started_at = '2026-01-01 09:59'": "deployment_times_are_possible",
+    "update facts.deployments set finished_at = '2026-01-01 10:00'": "deployment_times_are_possible",
+    "update facts.deployments set outcome = null": "deployment_times_are_possible",
+    "update facts.hub_request_waits set to_at = '2026-01-02' where to_at is not null": "hub_request_waits_are_apart",
+    "update facts.hub_request_waits set to_at = from_at": "hub_request_waits_are_apart",
+    "insert into facts.hub_requests values ('o/r', 2, 'a/one', '2026-01-01')": "hubs_are_asked_for_once",
+    "update facts.hub_requests set completed_at = '2026-01-01 10:06'": "hubs_are_asked_for_once",
+    "update facts.deployments set hub_id = null": "production_deployments_name_a_hub",
 }  # fmt: skip
 
 

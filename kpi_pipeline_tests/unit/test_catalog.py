@@ -53,6 +53,7 @@ def test_every_kpi_is_there() -> None:
         "community_guidance.nbgitpuller_clicks",
         "community_guidance.ticket_turnaround_time",
         "engineering.cloud_cost_per_hub_user",
+        "engineering.hub_deployment_time",
         "engineering.issue_completion_time",
         "engineering.issues_closed_minus_opened",
         "impact.communities_served",

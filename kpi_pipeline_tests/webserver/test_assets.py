@@ -98,6 +98,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "kpi/engineering/cloud_cost_per_hub_user",
             "kpi/engineering/issues_closed_minus_opened",
             "kpi/engineering/issue_completion_time",
+            "kpi/engineering/hub_deployment_time",
         },
         "github": {
             *(
@@ -107,6 +108,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             ),
             *("staged/github_objects", "staged/issues", "facts/issue_flows", "facts/issue_open"),
             *("facts/issue_assigned", "facts/issue_labels", "facts/upstream_contributions"),
+            *("facts/deployments", "facts/hub_requests", "facts/hub_request_waits"),
         },
         "upstream": {"kpi/upstream/upstream_contributions"},
         "impact": {
