@@ -9,11 +9,14 @@ from kpi_pipeline.contracts import Record, table
 from kpi_pipeline.contracts.clicks import ACCESS_LOGS
 from kpi_pipeline.errors import UnreadableFileError
 from kpi_pipeline.landing import LandedFile
-from kpi_pipeline.stages.reading import NO_DELIMITER, Reader, check_gzip, whole_file
+from kpi_pipeline.stages.reading import NO_DELIMITER, Reader, count_lines, whole_file
 from kpi_pipeline.warehouse import Connection, fill, run, sql, transaction
 
 SOURCE = ACCESS_LOGS.source
 CLUSTER_AND_HUB = 2
+# How a line of each format begins. Only JupyterHub's begins with a bracket.
+NGINX = r'^\S+ \S+ [^\[]*\[\d{2}/\w{3}/\d{4}:[\d:]{8} [+-]\d{4}\] "'
+JUPYTERHUB = r"^\[[A-Z] \d{4}-\d{2}-\d{2} [\d:]{8}[.,]\d{3} "
 
 
 def reader(_con: Connection, _record: Record, file: LandedFile, path: Path) -> Reader:
@@ -28,21 +31,20 @@ def reader(_con: Connection, _record: Record, file: LandedFile, path: Path) -> R
     if file.bytes == 0:
         raise _unreadable(file, "empty_file", "0 bytes")
     packed = file.encoding == "gzip" or file.name.lower().endswith(".gz")
-    if packed and file.encoding == "identity":
-        with whole_file(file):
-            check_gzip(path)
+    with whole_file(file):
+        lines = count_lines(path, packed)
     parameters: dict[str, object] = {
         "path": str(path),
         "compression": "gzip" if packed else "none",
         "delimiter": NO_DELIMITER,
         "cluster": folders[0],
         "hub": folders[1],
+        "nginx": NGINX,
+        "jupyterhub": JUPYTERHUB,
     }
     columns = {column.name: column.name for column in ACCESS_LOGS.columns}
-    reasons = [
-        ("not_a_log_line", "format is null"),
-    ]
-    return Reader(f"({sql('stages', 'log_lines')})", parameters, columns, "line_number", True, tuple(reasons))
+    reasons = (("not_a_log_line", "format is null"),)
+    return Reader(f"({sql('stages', 'log_lines')})", parameters, columns, "line_number", True, reasons, lines)
 
 
 def _unreadable(file: LandedFile, reason: str, got: str) -> UnreadableFileError:
