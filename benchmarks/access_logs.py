@@ -12,10 +12,10 @@ import duckdb
 from pydantic import SecretStr
 
 from kpi_pipeline.catalog import load
-from kpi_pipeline.contracts import RECORDS, table
+from kpi_pipeline.contracts import table
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.sources.files import list_files
-from kpi_pipeline.stages import access_logs, calendar, kpi, raw
+from kpi_pipeline.stages import access_logs, kpi
 from kpi_pipeline.warehouse import Connection, Warehouse, fill, scalar, sql
 
 FIRST_DAY = date(2026, 7, 1)
@@ -23,6 +23,7 @@ AS_OF = date(2026, 9, 30)
 DAYS = 92
 HUBS = 20
 FILES_PER_HUB = 10
+VISIT = 40  # requests of one person in a row
 # Of a hundred requests two are landings, two their redirects, one a landing that failed.
 REQUEST = """case
     when k < 4 then '/user/' || person || '/git-pull?repo=' || repo || '&branch=main&urlpath=lab%2Ftree%2Fcourse'
@@ -32,15 +33,16 @@ REQUEST = """case
     when k < 90 then '/user/' || person || '/static/lab/' || h % 1000000 || '.js?v=' || h % 100000
     else '/hub/api/users/' || person || '/activity'
 end"""
-NGINX = """'10.' || h % 4 || '.' || h % 250 || '.' || h % 240 || ' - - [' || strftime(moment, '%d/%b/%Y:%H:%M:%S') || ' +0000] "GET '
-    || request || ' HTTP/1.1" ' || status || ' ' || h % 100000 || ' "https://hub.example.org/hub/home" '
+NGINX = """'10.' || h % 4 || '.' || h % 250 || '.' || h % 240 || ' - - ['
+    || strftime(moment, '%d/%b/%Y:%H:%M:%S') || ' +0000] "GET ' || request
+    || ' HTTP/1.1" ' || status || ' ' || h % 100000 || ' "https://hub.example.org/hub/home" '
     || '"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"'"""
-JUPYTERHUB = """'[I ' || strftime(moment, '%Y-%m-%d %H:%M:%S') || '.042 ServerApp] ' || status || ' GET ' || request || ' ('
-    || person || '@10.0.' || h % 250 || '.' || h % 240 || ') ' || h % 1000 / 10 || 'ms'"""
+JUPYTERHUB = """'[I ' || strftime(moment, '%Y-%m-%d %H:%M:%S') || '.042 ServerApp] ' || status || ' GET '
+    || request || ' (' || person || '@10.0.' || h % 250 || '.' || h % 240 || ') ' || h % 1000 / 10 || 'ms'"""
 
 
 def write_logs(folder: Path, lines: int) -> None:
-    """Ten files for each hub, in turn nginx's and JupyterHub's; the newest isn't packed yet. Same for same arguments."""
+    """Ten files for each hub, nginx's or JupyterHub's, the newest not packed yet; the same for the same arguments."""
     each = lines // (HUBS * FILES_PER_HUB)
     with duckdb.connect(config={"threads": 2}) as con:
         for hub in range(HUBS):
@@ -53,11 +55,11 @@ def write_logs(folder: Path, lines: int) -> None:
                 con.execute(
                     f"copy (select if(h % 10000 = 77, '~~~ ' || h, {line}) from (select *, {REQUEST} as request, "
                     "case when k < 2 or k >= 5 then 200 when k < 4 then 302 else 500 end as status "
-                    f"from (select *, h % 100 as k, 'learner-' || hash(h) % 3000 as person, 'https%3A%2F%2Fgithub.com"
-                    "%2Fexample%2Fcourse-' || hash(h, 1) % 30 as repo "
-                    f"from (select hash(i, {hub}, {number}) as h, timestamp '{FIRST_DAY}' + to_seconds({first} "
-                    f"+ (i * {last - first}) // {each}) as moment from range({each}) t (i))))) "
-                    f"to '{place}/access-{number}.log{suffix}' "
+                    f"from (select *, h % 100 as k, 'learner-' || visit % 3000 as person, "
+                    "'https%3A%2F%2Fgithub.com%2Fexample%2Fcourse-' || visit % 30 as repo "
+                    f"from (select hash(i, {hub}, {number}) as h, hash(i // {VISIT}, {hub}, {number}) as visit, "
+                    f"timestamp '{FIRST_DAY}' + to_seconds({first} + (i * {last - first}) // {each}) as moment "
+                    f"from range({each}) t (i))))) to '{place}/access-{number}.log{suffix}' "
                     f"(format csv, header false, quote '', escape '', delimiter e'\\x01'"
                     f"{', compression gzip' if suffix else ''})"
                 )
@@ -67,6 +69,7 @@ def plain(folder: Path) -> dict[str, Any]:
     """What DuckDB alone needs to read the landed bytes, line by line, and count them."""
     start = time.perf_counter()
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GiB"}) as con:
+        con.execute("set enable_progress_bar = false")
         lines = scalar(
             con,
             "select count(line) from read_csv($files, columns = {'line': 'VARCHAR'}, header = false, "
@@ -98,8 +101,8 @@ def count(folder: Path) -> dict[str, Any]:
     with Warehouse(folder / "data" / "warehouse.duckdb", folder / "data" / "spill").open() as con:
         con.execute("set threads = 2")
         _fill_hubs_and_periods(con)
-        record, secret = RECORDS["access_logs"], SecretStr("of the benchmark")
-        timed("raw", lambda: raw.load(con, landing, record, secret, True, access_logs.reader))
+        secret = SecretStr("of the benchmark")
+        timed("raw", lambda: access_logs.load(con, landing, secret, True))
         timed("facts", lambda: access_logs.count_clicks(con))
         timed("kpi", lambda: _compute(con))
         query = (
@@ -112,7 +115,7 @@ def count(folder: Path) -> dict[str, Any]:
 
 def _fill_hubs_and_periods(con: Connection) -> None:
     con.execute(
-        f"insert into staged.hubs select 'c' || i % 4 || '/h' || i, '2025-01-01', '9999-12-31', 'c' || i % 4, 'h' || i, "
+        "insert into staged.hubs select 'c' || i % 4 || '/h' || i, '2025-01-01', '9999-12-31', 'c' || i % 4, 'h' || i, "
         "null, 'x', null, 'production', 'hub', 'education', ['x'], 'x', 'f', i "
         f"from range({HUBS}) t (i)"
     )
@@ -131,7 +134,9 @@ def _peak_memory_mib() -> int:
 
 
 def _measured(function: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
-    return {**function(folder), "peak_memory_mib": _peak_memory_mib()}
+    result = function(folder)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {**result, "cpu_seconds": used.ru_utime + used.ru_stime, "peak_memory_mib": _peak_memory_mib()}
 
 
 def _in_own_process(function: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:

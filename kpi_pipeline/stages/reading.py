@@ -233,7 +233,9 @@ def take_rejects(con: Connection, file: LandedFile) -> list[tuple[int, str]]:
         UnreadableFileError: a quote isn't closed, so that what follows can't be told apart.
     """
     try:
-        rows = con.execute(f"select line, min(error_type::varchar) from {REJECTS} group by all order by line").fetchall()
+        rows = con.execute(
+            f"select line, min(error_type::varchar) from {REJECTS} group by all order by line"
+        ).fetchall()
     except duckdb.CatalogException:
         return []  # No reader that keeps them was there yet.
     if not rows:

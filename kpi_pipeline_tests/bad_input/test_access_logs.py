@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from kpi_pipeline.contracts import RECORDS, WAREHOUSE
+from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.sources.files import list_files
-from kpi_pipeline.stages import access_logs, raw
+from kpi_pipeline.stages import access_logs
 from kpi_pipeline.stages.checks import CHECKS, evaluate
 from kpi_pipeline.warehouse import Connection, Warehouse, create_tables, run
 
@@ -54,7 +54,7 @@ def load(tmp_path: Path) -> Given:
         with Warehouse(tmp_path / "w" / "warehouse.duckdb", tmp_path / "w" / "spill").open() as con:
             run(con, "truncate staged.hubs")
             run(con, HUBS)
-            raw.load(con, landing, RECORDS["access_logs"], SecretStr(SECRET), True, access_logs.reader)
+            access_logs.load(con, landing, SecretStr(SECRET), True)
             access_logs.count_clicks(con)
             return outcome(con)
 
