@@ -235,11 +235,17 @@ KPI_VALUES = Table(
 
 PERIODS = Table(
     "facts.periods",
-    "Months, fiscal quarters and weeks (from Monday) up to the as-of day; the running ones end on it.",
+    "Months, fiscal quarters, weeks (from Monday) and the 30 days that end on each day, from the earliest data up to "
+    "the as-of day; the running ones end on it.",
     "kind and period",
     ("kind", "period_start"),
     (
-        Column("kind", "VARCHAR", "month, quarter or week", values=("month", "quarter", "week")),
+        Column(
+            "kind",
+            "VARCHAR",
+            "month, quarter, week or rolling_30_days",
+            values=("month", "quarter", "week", "rolling_30_days"),
+        ),
         Column("period_start", "DATE", "first day"),
         Column("period_end", "DATE", "last day, or the as-of day where that is earlier"),
         Column("is_closed", "BOOLEAN", "the whole period has passed"),
