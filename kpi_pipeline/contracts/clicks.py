@@ -1,11 +1,11 @@
-"""nbgitpuller: landings read from access logs, and the tables made of them. No other request is ever kept."""
+"""nbgitpuller: landings read from access logs, and the tables made of them. Of other requests only a count is kept."""
 
 from kpi_pipeline.contracts.columns import HUB_ID, PERSON, count
 from kpi_pipeline.contracts.model import Column, Record, Table
 
 ACCESS_LOGS = Record(
     "access_logs",
-    "Successful landings of nbgitpuller links, from access logs; other requests are not kept.",
+    "Successful landings of nbgitpuller links, from access logs; other requests are counted, and not kept.",
     "log",
     (
         Column("date", "DATE", "UTC day of the request"),

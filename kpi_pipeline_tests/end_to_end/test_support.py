@@ -30,12 +30,12 @@ def test_clicks_equal_truth(sample_data: Path) -> None:
     """Rolling windows on the days that the truth has: the last ones and a spread of others."""
     truth = f"select * replace (coalesce(\"window\", '') as \"window\") from '{TRUTH}/nbgitpuller_clicks.csv'"
     mine = (
-        "select grain, member, if(period = 'rolling_30_days', period, '') as \"window\", period_start, period_end, clicks, "
-        "hits from nbgitpuller_clicks where clicks is not null and (period <> 'rolling_30_days' or period_end in "
+        "select grain, member, if(period = 'rolling_30_days', period, '') as \"window\", period_start, period_end, "
+        "clicks, hits from nbgitpuller_clicks where clicks is not null and (period <> 'rolling_30_days' or period_end in "
         f"(select period_end from ({truth}) where \"window\" = 'rolling_30_days'))"
     )
     with published(sample_data) as con:
-        rows = con.execute(f"select \"window\", count(*) from ({truth}) group by all order by all").fetchall()
+        rows = con.execute(f'select "window", count(*) from ({truth}) group by all order by all').fetchall()
         only_mine = con.execute(f"({mine}) except all ({truth}) order by all limit 3").fetchall()
         only_truth = con.execute(f"({truth}) except all ({mine}) order by all limit 3").fetchall()
         days = con.execute(
