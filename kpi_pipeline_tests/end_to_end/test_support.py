@@ -31,8 +31,8 @@ def test_clicks_equal_truth(sample_data: Path) -> None:
     truth = f"select * replace (coalesce(\"window\", '') as \"window\") from '{TRUTH}/nbgitpuller_clicks.csv'"
     mine = (
         "select grain, member, if(period = 'rolling_30_days', period, '') as \"window\", period_start, period_end, "
-        "clicks, hits from nbgitpuller_clicks where clicks is not null and (period <> 'rolling_30_days' or period_end in "
-        f"(select period_end from ({truth}) where \"window\" = 'rolling_30_days'))"
+        "clicks, hits from nbgitpuller_clicks where clicks is not null and (period <> 'rolling_30_days' "
+        f"or period_end in (select period_end from ({truth}) where \"window\" = 'rolling_30_days'))"
     )
     with published(sample_data) as con:
         rows = con.execute(f'select "window", count(*) from ({truth}) group by all order by all').fetchall()
