@@ -53,8 +53,10 @@ def reader(_con: Connection, _record: Record, file: LandedFile, path: Path) -> R
         "jupyterhub": JUPYTERHUB,
     }
     columns = {column.name: column.name for column in ACCESS_LOGS.columns}
-    reasons = (("not_a_log_line", "format is null"),)
-    return Reader(f"({sql('stages', 'log_lines')})", parameters, columns, "line_number", True, reasons, lines)
+    reasons = [
+        ("not_a_log_line", "format is null"),
+    ]
+    return Reader(f"({sql('stages', 'log_lines')})", parameters, columns, "line_number", True, tuple(reasons), lines)
 
 
 def _unreadable(file: LandedFile, reason: str, got: str) -> UnreadableFileError:
