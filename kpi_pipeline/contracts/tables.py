@@ -1,7 +1,7 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
 from kpi_pipeline.contracts import costs, github, money, opinion
-from kpi_pipeline.contracts.clicks import ACCESS_LOGS
+from kpi_pipeline.contracts.clicks import ACCESS_LOGS, LOG_FILES
 from kpi_pipeline.contracts.clicks import TABLES as CLICKS
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
 from kpi_pipeline.contracts.model import Column, Table
@@ -65,6 +65,7 @@ WAREHOUSE: tuple[Table, ...] = (
             count("rows", "records accepted", "records"),
         ),
     ),
+    LOG_FILES,
     *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY, ACCESS_LOGS, *github.RECORDS)),
     Table(
         "staged.hubs",

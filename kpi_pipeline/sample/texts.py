@@ -192,7 +192,8 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   - `communities_served.csv`, `running.csv`: by day.
   - `ticket_turnaround.csv`: by period, grain and figure; hours. Of the windows of 30 days, as in
     `issue_completion_time.csv`: the last three and every 29th before. `ticket_faults.csv`: records rejected, by reason.
-  - `nbgitpuller_clicks.csv`: clicks and landings by period, grain and member.
+  - `nbgitpuller_clicks.csv`: clicks and landings by period, grain and member; of the windows of 30 days the last three
+    and every 29th before.
   - `monthly_cloud_costs.csv`, `cloud_cost_per_hub_user.csv`: by month, to the cent; `cloud_costs_quarantined.csv`.
   - `monthly_revenue.csv`, `monthly_costs.csv`: by month and category, spread day by day; `bookings.csv`: billed,
     booked and the weighted pipeline.

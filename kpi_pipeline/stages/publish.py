@@ -34,7 +34,7 @@ VIEWS = {
     "cost_reduction": "List price less charged price per month and fiscal quarter.",
     "monthly_cloud_costs": "The cloud bill per month: each hub's direct and shared cost, and what is unallocated.",
     "cloud_cost_per_hub_user": "Cloud cost per distinct user and month, by hub, hub type and for the organisation.",
-    "nbgitpuller_clicks": "Clicks and landings of nbgitpuller links per hub, month and fiscal quarter.",
+    "nbgitpuller_clicks": "Clicks and landings of nbgitpuller links by hub: month, fiscal quarter, rolling 30 days.",
     "ticket_turnaround": "Hours to the first reply and to the resolution of tickets, per month, fiscal quarter and the "
     "30 days that end on each day; period `day`: what is open on the as-of day.",
     "issue_completion": "Hours from an issue's assignment to its completion, per month, fiscal quarter and the 30 days "

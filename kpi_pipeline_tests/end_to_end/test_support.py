@@ -48,16 +48,25 @@ def test_every_day_since_the_first_ticket_has_its_window(sample_data: Path) -> N
 
 
 def test_clicks_equal_truth(sample_data: Path) -> None:
+    """Rolling windows on the days that the truth has: the last ones and a spread of others."""
+    truth = f"select * replace (coalesce(\"window\", '') as \"window\") from '{TRUTH}/nbgitpuller_clicks.csv'"
     mine = (
-        "select grain, member, period_start, period_end, clicks, hits from nbgitpuller_clicks where clicks is not null"
+        "select grain, member, if(period = 'rolling_30_days', period, '') as \"window\", period_start, period_end, "
+        "clicks, hits from nbgitpuller_clicks where clicks is not null and (period <> 'rolling_30_days' "
+        f"or period_end in (select period_end from ({truth}) where \"window\" = 'rolling_30_days'))"
     )
-    truth = f"from '{TRUTH}/nbgitpuller_clicks.csv'"
     with published(sample_data) as con:
-        rows = con.execute(f"select count(*) from ({truth})").fetchall()[0][0]
+        rows = con.execute(f'select "window", count(*) from ({truth}) group by all order by all').fetchall()
         only_mine = con.execute(f"({mine}) except all ({truth}) order by all limit 3").fetchall()
         only_truth = con.execute(f"({truth}) except all ({mine}) order by all limit 3").fetchall()
-    assert rows >= 20
+        days = con.execute(
+            "select count(*), max(period_end) - min(period_end) + 1 from nbgitpuller_clicks "
+            "where period = 'rolling_30_days' and grain = 'organisation'"
+        ).fetchall()
+    assert rows[0][1] >= 20
+    assert rows[1][1] >= 20
     assert (only_mine, only_truth) == ([], [])
+    assert days == [(75, 75)]
 
 
 def test_faulty_tickets_are_rejected_by_reason(sample_data: Path) -> None:

@@ -35,6 +35,7 @@ insert into staged.hubs by name select 'a/one' as hub_id, date '2025-01-01' as f
 insert into raw.access_logs by name select date '2026-01-01' as date, timestamp '2026-01-01 10:00' as hit_at,
     'a' as cluster, 'one' as hub, '00000000-0000-0000-0000-000000000001'::uuid as person_key, 'r' as repo,
     'a/one/a.log' as _file, 1 as _row;
+insert into raw.log_files values ('access_logs', 'a/one/a.log', 3, 2);
 insert into facts.nbgitpuller_hits by name select date, hit_at, 'a/one' as hub_id, 'education' as hub_type, person_key,
     repo, 1 as hits, true as is_click from raw.access_logs;
 insert into raw.tickets by name select 1 as id, timestamp '2026-01-01 10:00' as created_at,
@@ -108,6 +109,9 @@ FAULTS = {
     "update kpi.kpi_values set value = 5 where kpi_id = 'impact.mau_p10'": "percentiles_are_ordered",
     "delete from facts.nbgitpuller_hits": "every_landing_is_accounted_for",
     "update facts.nbgitpuller_hits set hits = 2": "every_landing_is_accounted_for",
+    "update raw.log_files set lines = 4": "every_log_line_is_accounted_for",
+    "update raw.log_files set lines = 0, others = -1": "every_log_line_is_accounted_for",
+    "delete from raw.log_files": "every_log_line_is_accounted_for",
     "update facts.nbgitpuller_hits set is_click = false": "clicks_begin_with_the_first_landing",
     "delete from staged.tickets": "every_ticket_is_staged",
     "delete from facts.tickets": "staged_tickets_are_in_facts",
