@@ -158,7 +158,7 @@ class Landing:
                         out.write(_as_json(manifest))
                 elif manifest != was:
                     path.unlink()
-            _sync(folder / "manifests")
+            sync(folder / "manifests")
             return _delete_others(folder, {file.object for manifest in kept for file in manifest.files})
 
     def path(self, source: str, file: LandedFile) -> Path:
@@ -290,12 +290,12 @@ def _written_aside(target: Path) -> Iterator[IO[bytes]]:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
-    _sync(target.parent)
+    sync(target.parent)
 
 
-def _sync(folder: Path) -> None:
-    """What was renamed or removed in a folder stays so after a power cut."""
-    opened = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """What was written to a file, or renamed and removed in a folder, stays so after a power cut."""
+    opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     finally:
