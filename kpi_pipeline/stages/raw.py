@@ -17,8 +17,8 @@ from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import LandedFile, Landing
 from kpi_pipeline.sources.files import TABLE_SUFFIXES
 from kpi_pipeline.stages import dirty
-from kpi_pipeline.stages.reading import Reader, reader, take_rejects, whole_file
-from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, transaction
+from kpi_pipeline.stages.reading import Reader, blank_rows, reader, take_rejects, whole_file
+from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql, transaction
 
 INCOMING = "temp.incoming"
 # A reason on the file as a whole: nothing of the file arrived.
@@ -136,11 +136,16 @@ def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, r
         with whole_file(file):
             run(con, _insert_statement(record, source), {**source.parameters, "file": file.name, **_limits(file)})
         rejects = take_rejects(con, file)
+        missing = [row for row, _ in rejects]
+        if source.skips_blank:
+            with whole_file(file):
+                count = scalar(con, f"select count(*) from {INCOMING} where _file = $file", {"file": file.name})
+                missing += blank_rows(con, source, int(count) + len(rejects))
     except UnreadableFileError as error:
         run(con, f"delete from {INCOMING} where _file = $file", {"file": file.name})
         return [(file.name, WHOLE_FILE, error.reason)]
-    if rejects:
-        _shift_rows(con, file.name, [row for row, _ in rejects])
+    if missing:
+        _shift_rows(con, file.name, missing)
     return [(file.name, row, reason) for row, reason in rejects]
 
 
@@ -231,14 +236,9 @@ def _raw_type(column: Column) -> str:
     return "TIMESTAMP" if column.type == "TIMESTAMPTZ" else column.type
 
 
-def _shift_rows(con: Connection, file: str, rejected: Sequence[int]) -> None:
-    """Rows were counted without those rejected; count them in, so that a row is found where we say it is."""
-    accepted_before = [row - 1 - k for k, row in enumerate(sorted(rejected))]
-    run(
-        con,
-        f"update {INCOMING} set _row = _row + len(list_filter($before, lambda b: b < _row)) where _file = $file",
-        {"before": accepted_before, "file": file},
-    )
+def _shift_rows(con: Connection, file: str, missing: Sequence[int]) -> None:
+    """Rows were counted without those missing; count them in, so that a row is found where we say it is."""
+    run(con, sql("stages", "shift_rows"), {"missing": list(missing), "file": file})
 
 
 def _is_on_hubs(record: Record) -> bool:
