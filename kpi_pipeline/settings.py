@@ -75,6 +75,7 @@ class Organisation(Strict):
     as_of: date | None = None
     first_day: date = FIRST_DAY
     fiscal_year_first_month: int = Field(default=1, ge=1, le=12)
+    landing_retention_days: int = Field(default=400, ge=1)
 
     @model_validator(mode="after")
     def _fixed_day_is_for_demos(self) -> Self:

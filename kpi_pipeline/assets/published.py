@@ -1,17 +1,20 @@
 """The published tables: behind the gate, and swapped in as one."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from kpi_pipeline import clock
 from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, table_spec
 from kpi_pipeline.assets.common import PUBLISHED as GROUP
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, RECORDS
+from kpi_pipeline.landing import Landing, Pruned
 from kpi_pipeline.settings import Settings
-from kpi_pipeline.stages import checks
+from kpi_pipeline.stages import checks, cluster_yaml
 from kpi_pipeline.stages.kpi import stamp
 from kpi_pipeline.stages.publish import DATABASE, Health, publish
 
@@ -52,6 +55,13 @@ def source_health(configured: Settings) -> list[Health]:
     return [Health(name, name in connected_sources(configured), ages[name]) for name in RECORDS]
 
 
+def prune_landing(landing: Landing, configured: Settings) -> Pruned:
+    """Deletes what was superseded longer ago than kpi.toml keeps it; by today, since landing goes by today as well."""
+    before = clock.now().date() - timedelta(days=configured.config.organisation.landing_retention_days)
+    pruned = [landing.prune(name, record.delivery, before, {cluster_yaml.KIND}) for name, record in RECORDS.items()]
+    return sum(pruned, Pruned())
+
+
 def asset(catalog: Catalog) -> dg.AssetsDefinition:
     """The published tables of a catalogue, as one step."""
     kpis = tuple(".".join(kpi_key(kpi).path) for kpi in catalog.kpis)
@@ -73,10 +83,12 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
                 source_health(configured),
                 configured.as_of,
             )
+        # Last, so that what a night was published from is still there if it fails.
+        pruned = prune_landing(pipeline.landing(), configured)
         for contract in PUBLISHED:
-            yield dg.MaterializeResult(
-                asset_key=dg.AssetKey(contract.name.split(".")),
-                metadata={"dagster/row_count": rows[contract.short_name], "database": DATABASE},
-            )
+            metadata: dict[str, Any] = {"dagster/row_count": rows[contract.short_name], "database": DATABASE}
+            if contract.name == "published.data_health":
+                metadata |= {"landing_contents_deleted": pruned.contents, "landing_bytes_deleted": pruned.bytes}
+            yield dg.MaterializeResult(asset_key=dg.AssetKey(contract.name.split(".")), metadata=metadata)
 
     return published

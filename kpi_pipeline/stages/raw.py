@@ -19,7 +19,7 @@ from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import LandedFile, Landing
 from kpi_pipeline.sources.files import TABLE_SUFFIXES
 from kpi_pipeline.stages import dirty
-from kpi_pipeline.stages.reading import Reader, reader, take_rejects, whole_file
+from kpi_pipeline.stages.reading import Reader, blank_rows, reader, take_rejects, whole_file
 from kpi_pipeline.warehouse import Connection, another, fill, quote, run, scalar, sql, transaction
 
 # In memory like a temporary table, but seen by all connections that read files.
@@ -141,7 +141,7 @@ def _read_files(
     for _ in range(at_once):
         connections.put(another(con))
 
-    def read_one(file: LandedFile) -> tuple[list[Reject], Lines]:
+    def read_one(file: LandedFile) -> FromFile:
         own = connections.get()
         try:
             return _read(own, landing, record, file, read)
@@ -150,29 +150,39 @@ def _read_files(
 
     with ThreadPoolExecutor(at_once) as pool:
         found = list(pool.map(read_one, files))
-    for file, (rejects, _) in zip(files, found, strict=True):
-        if rows := [row for _, row, _ in rejects if row is not None]:
-            _shift_rows(con, file.name, rows)
+    for file, one in zip(files, found, strict=True):
+        if one.missing:
+            _shift_rows(con, file.name, one.missing)
     if record.personal and secret is not None:
         _add_keys(con, record, secret)
-    return [reject for rejects, _ in found for reject in rejects], {
-        k: v for _, lines in found for k, v in lines.items()
-    }
+    lines = {file.name: one.lines for file, one in zip(files, found, strict=True) if one.lines is not None}
+    return [reject for one in found for reject in one.rejects], lines
 
 
-def _read(
-    con: Connection, landing: Landing, record: Record, file: LandedFile, read: ReadFile
-) -> tuple[list[Reject], Lines]:
+@dataclass(frozen=True)
+class FromFile:
+    """What reading a file gave beside rows: what was rejected, rows that the reader didn't count, and lines in all."""
+
+    rejects: tuple[Reject, ...]
+    missing: tuple[int, ...] = ()
+    lines: int | None = None
+
+
+def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, read: ReadFile) -> FromFile:
     try:
         source = read(con, record, file, landing.path(record.source, file))
         with whole_file(file):
             run(con, _insert_statement(record, source), {**source.parameters, "file": file.name, **_limits(file)})
         rejects = take_rejects(con, file)
+        missing = [row for row, _ in rejects]
+        if source.skips_blank:
+            with whole_file(file):
+                count = scalar(con, f"select count(*) from {INCOMING} where _file = $file", {"file": file.name})
+                missing += blank_rows(con, source, int(count) + len(rejects))
     except UnreadableFileError as error:
         run(con, f"delete from {INCOMING} where _file = $file", {"file": file.name})
-        return [(file.name, WHOLE_FILE, error.reason)], {}
-    lines = {} if source.lines is None else {file.name: source.lines}
-    return [(file.name, row, reason) for row, reason in rejects], lines
+        return FromFile(((file.name, WHOLE_FILE, error.reason),))
+    return FromFile(tuple((file.name, row, reason) for row, reason in rejects), tuple(missing), source.lines)
 
 
 def _limits(file: LandedFile) -> dict[str, object]:
@@ -262,14 +272,9 @@ def _raw_type(column: Column) -> str:
     return "TIMESTAMP" if column.type == "TIMESTAMPTZ" else column.type
 
 
-def _shift_rows(con: Connection, file: str, rejected: Sequence[int]) -> None:
-    """Rows were counted without those rejected; count them in, so that a row is found where we say it is."""
-    accepted_before = [row - 1 - k for k, row in enumerate(sorted(rejected))]
-    run(
-        con,
-        f"update {INCOMING} set _row = _row + len(list_filter($before, lambda b: b < _row)) where _file = $file",
-        {"before": accepted_before, "file": file},
-    )
+def _shift_rows(con: Connection, file: str, missing: Sequence[int]) -> None:
+    """Rows were counted without those missing; count them in, so that a row is found where we say it is."""
+    run(con, sql("stages", "shift_rows"), {"missing": list(missing), "file": file})
 
 
 def _is_on_hubs(record: Record) -> bool:

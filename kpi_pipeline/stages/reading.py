@@ -16,7 +16,7 @@ from kpi_pipeline.contracts import Record
 from kpi_pipeline.errors import UnreadableFileError
 from kpi_pipeline.landing import CHUNK, TORN_GZIP, LandedFile, unpacked
 from kpi_pipeline.sources.files import TABLE_SUFFIXES
-from kpi_pipeline.warehouse import Connection, quote
+from kpi_pipeline.warehouse import Connection, quote, sql
 
 REJECTS = "reject_errors"
 REJECT_REASONS = {
@@ -36,7 +36,8 @@ class Reader:
 
     `columns` maps a contract's column to an expression; `typed` says whether the format has types of its own;
     `reasons` are further conditions that send a row to quarantine. `lines` says how many lines the file has, where the
-    relation gives only those that matter.
+    relation gives only those that matter. `skips_blank` says whether there are blank lines, which the reader neither
+    gives nor counts.
     """
 
     relation: str
@@ -46,6 +47,7 @@ class Reader:
     typed: bool = False
     reasons: tuple[tuple[str, str], ...] = ()
     lines: int | None = None
+    skips_blank: bool = False
 
 
 def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:
@@ -121,6 +123,18 @@ def count_lines(path: Path, gz: bool) -> int:
     return ends + (last != b"\n")
 
 
+def _has_blank_line(path: Path, gz: bool) -> bool:
+    """Whether two line ends follow each other, within quotes or not."""
+    before = b""
+    with unpacked(path, gz) as content:
+        while chunk := content.read(CHUNK):
+            text = before + chunk
+            if b"\n\n" in text or b"\n\r\n" in text:
+                return True
+            before = text[-2:]
+    return False
+
+
 def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
     with unpacked(path, gz) as content:
         head = content.read(HEAD_BYTES)
@@ -140,6 +154,8 @@ def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
         {"path": str(path), "compression": "gzip" if gz else "none"},
         {name: quote(f"column_{place}") for place, name in enumerate(names) if name is not None},
         "row_number() over ()",
+        # A blank line of one column is a value, though an empty one.
+        skips_blank=len(header) > 1 and _has_blank_line(path, gz),
     )
 
 
@@ -253,6 +269,15 @@ def take_rejects(con: Connection, file: LandedFile) -> list[tuple[int, str]]:
             'Double the quotes inside a value (""), and deliver the file again under the same name.',
         )
     return [(line - header, REJECT_REASONS[kind]) for line, kind in rows]
+
+
+def blank_rows(con: Connection, source: Reader, records: int) -> list[int]:
+    """The rows of a CSV file that are blank, the header not counted; none where the count of others isn't `records`.
+
+    A quote in the middle of a bare value makes that out of step, and then rows are counted without the blank ones.
+    """
+    found: tuple[int, list[int]] = con.execute(sql("stages", "csv_blank_rows"), source.parameters).fetchall()[0]
+    return found[1] if found[0] == records else []
 
 
 def _literal(text: str) -> str:

@@ -75,5 +75,7 @@ def test_no_community_is_shown_by_few_people(sample_data: Path) -> None:
 
 
 def test_respondents_live_in_the_landing_zone_only(sample_data: Path) -> None:
-    for file in (*(sample_data / "warehouse").iterdir(), *(sample_data / "published").iterdir()):
+    files = [file for name in ("warehouse", "published") for file in (sample_data / name).iterdir() if file.is_file()]
+    assert {"warehouse.duckdb", "kpis.duckdb", "kpi_values.parquet"} <= {file.name for file in files}
+    for file in files:
         assert b"respondent-" not in file.read_bytes().lower(), file

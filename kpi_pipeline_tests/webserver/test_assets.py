@@ -221,6 +221,11 @@ def test_row_counts_are_those_of_the_published_tables(nodes: dict[str, Any], liv
     assert counted == {f"published/{name}": len(rows) for name, rows in values(live.data_dir).items()}
 
 
+def test_publishing_says_what_the_landing_zone_has_forgotten(nodes: dict[str, Any]) -> None:
+    shown = latest(nodes["published/data_health"])
+    assert (shown["landing_contents_deleted"], shown["landing_bytes_deleted"]) == (0, 0)
+
+
 def test_every_check_is_there_and_blocks_where_it_must(nodes: dict[str, Any]) -> None:
     shown = sorted((check["name"], check["blocking"]) for node in nodes.values() for check in checks_of(node))
     declared = [(check.name, check.severity == "ERROR") for check in CHECKS]
