@@ -26,7 +26,7 @@ pytest: .venv/.dev
 	@scripts/install-system-packages
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
-bench: .venv/.dev ## Measure the engine and the nightly run; writes benchmarks/results/
+bench: .venv/.dev ## Measure the engine, bills, logs and the nightly run; writes benchmarks/results/
 	$(BIN)/python -m benchmarks
 
 format: .venv/.dev ## Format the code and mend what lint can mend

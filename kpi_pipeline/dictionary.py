@@ -130,7 +130,7 @@ def _measure(m: Measure) -> str:
     facts = {
         "Unit": f"{m.unit}; {_direction(m.direction)}",
         "Grains": _codes(m.dimensions),
-        "Beside it": f"{_codes(m.beside)}, as grain `<grain>:<figure>`" if m.beside else None,
+        "Beside it": f"{_codes(m.figures)}, as grain `<grain>:<figure>`" if m.figures else None,
         "Sources": _codes(m.sources) + (f"; better with {_codes(m.better_with)}" if m.better_with else ""),
         "Reads": _codes(m.reads),
         "Parameters": _codes(f"{name} = {value}" for name, value in m.parameters.items()) or None,

@@ -1,15 +1,17 @@
 """The landing zone: what a source said, byte for byte, private, and complete or not there at all.
 
 One folder per source: `objects/` holds contents named by their hash, `manifests/` one JSON document per fetch, written
-last. A file without a manifest doesn't count. Nothing here looks into a file: parsing belongs to raw.
+last. A file without a manifest doesn't count. What was superseded long ago goes; what a rebuild reads never does.
+Nothing here looks into a file: parsing belongs to raw.
 """
 
 import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Literal
@@ -51,7 +53,10 @@ class LandedFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """One fetch: every file that the source held then, those that had not changed included."""
+    """One fetch: every file that the source held then, those that had not changed included.
+
+    Pruning takes superseded files out of it; of the newest fetch, none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,6 +64,17 @@ class Manifest(BaseModel):
     kind: str
     fetched_at: datetime
     files: tuple[LandedFile, ...]
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was deleted: contents, and their bytes on disk."""
+
+    contents: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: "Pruned") -> "Pruned":
+        return Pruned(self.contents + other.contents, self.bytes + other.bytes)
 
 
 class Landing:
@@ -89,10 +105,9 @@ class Landing:
         if previous and unchanged and previous.kind == kind:
             return None
         manifest = Manifest(source=source, kind=kind, fetched_at=fetched_at, files=landed)
-        number = 1 + max((int(p.name.split("-")[0]) for p in (folder / "manifests").glob("[0-9]*.json")), default=0)
-        content = manifest.model_dump_json(indent=1).encode()
+        number = 1 + max((int(path.name.split("-")[0]) for path in self._manifest_paths(source)), default=0)
         with _written_aside(folder / "manifests" / f"{number:06d}-{fetched_at:%Y%m%dT%H%M%SZ}.json") as out:
-            out.write(content)
+            out.write(_as_json(manifest))
         return manifest
 
     def manifests(self, source: str) -> list[Manifest]:
@@ -101,12 +116,11 @@ class Landing:
         Raises:
             LandingError: a manifest isn't what this program writes.
         """
-        paths = sorted((self.root / source / "manifests").glob("[0-9]*.json"))
-        return [self._read_manifest(path) for path in paths]
+        return [self._read_manifest(path) for path in self._manifest_paths(source)]
 
     def newest(self, source: str) -> Manifest | None:
         """The last fetch of a source, if there is any."""
-        paths = sorted((self.root / source / "manifests").glob("[0-9]*.json"))
+        paths = self._manifest_paths(source)
         return self._read_manifest(paths[-1]) if paths else None
 
     def files(self, source: str, delivery: Literal["state", "log"]) -> list[LandedFile]:
@@ -116,6 +130,36 @@ class Landing:
             return sorted(newest.files if newest else (), key=lambda f: f.name)
         versions = {file.name: file for manifest in self.manifests(source) for file in manifest.files}
         return [versions[name] for name in sorted(versions)]
+
+    def prune(
+        self, source: str, delivery: Literal["state", "log"], before: date, history: Collection[str] = ()
+    ) -> Pruned:
+        """Deletes what was superseded before a day: no rebuild reads it, and `files` stays as it is.
+
+        A file is superseded by the next fetch (`state`), or by the next that holds a file of its name (`log`).
+
+        Args:
+            history: kinds whose every fetch counts, so that nothing of them is superseded.
+
+        Raises:
+            LandingError: a manifest isn't what this program writes; nothing is deleted then.
+        """
+        folder = self.root / source
+        if not self._manifest_paths(source):
+            return Pruned()
+        with FileLock(folder / ".lock"):
+            paths = self._manifest_paths(source)
+            manifests = [self._read_manifest(path) for path in paths]
+            kept = _without_superseded(manifests, delivery, before, history)
+            # Manifests first: whenever this ends, no manifest that is left names a content that is gone.
+            for path, was, manifest in zip(paths, manifests, kept, strict=True):
+                if manifest.files and manifest != was:
+                    with _written_aside(path) as out:
+                        out.write(_as_json(manifest))
+                elif manifest != was:
+                    path.unlink()
+            sync(folder / "manifests")
+            return _delete_others(folder, {file.object for manifest in kept for file in manifest.files})
 
     def path(self, source: str, file: LandedFile) -> Path:
         """Where a landed file's bytes lie.
@@ -132,6 +176,9 @@ class Landing:
                 fix="Restore the landing zone from its backup; the warehouse can be rebuilt from nothing else.",
             )
         return path
+
+    def _manifest_paths(self, source: str) -> list[Path]:
+        return sorted((self.root / source / "manifests").glob("[0-9]*.json"))
 
     def _prepare(self, source: str) -> Path:
         folder = self.root / source
@@ -166,6 +213,39 @@ class Landing:
             raise LandingError(
                 path, got=error.errors()[0]["msg"], expected="a manifest", fix="Restore it from the backup."
             ) from error
+
+
+def _as_json(manifest: Manifest) -> bytes:
+    return manifest.model_dump_json(indent=1).encode()
+
+
+def _without_superseded(
+    manifests: list[Manifest], delivery: Literal["state", "log"], before: date, history: Collection[str]
+) -> list[Manifest]:
+    """The manifests, oldest first, less the files that were superseded before a day."""
+    kept: list[Manifest] = []
+    # Seen from the newest: when the next fetch was, and the next with a file of that name.
+    next_fetch: date | None = None
+    next_of_name: dict[str, date] = {}
+    for manifest in reversed(manifests):
+        ends = {
+            file.name: next_fetch if delivery == "state" else next_of_name.get(file.name) for file in manifest.files
+        }
+        files = tuple(file for file in manifest.files if (end := ends[file.name]) is None or end >= before)
+        kept.append(manifest if manifest.kind in history else manifest.model_copy(update={"files": files}))
+        next_fetch = manifest.fetched_at.date()
+        next_of_name.update(dict.fromkeys((file.name for file in manifest.files), next_fetch))
+    return kept[::-1]
+
+
+def _delete_others(folder: Path, wanted: Collection[str]) -> Pruned:
+    """Deletes the contents that no manifest names, those included that a killed run left."""
+    pruned = Pruned()
+    for path in sorted((folder / "objects").rglob("*")):
+        if path.is_file() and path.relative_to(folder).as_posix() not in wanted:
+            pruned += Pruned(1, path.stat().st_size)
+            path.unlink()
+    return pruned
 
 
 def _hash(path: Path) -> tuple[str, int]:
@@ -210,11 +290,16 @@ def _written_aside(target: Path) -> Iterator[IO[bytes]]:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """What was written to a file, or renamed and removed in a folder, stays so after a power cut."""
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 @contextmanager

@@ -54,6 +54,19 @@ def _regex_with_one_group(pattern: str) -> str:
     return pattern
 
 
+def _regex_that_names_a_hub(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    if missing := sorted({"cluster", "hub"} - set(groups)):
+        raise ValueError(f"has no group {missing[0]!r}; write (?P<cluster>...) and (?P<hub>...)")
+    return pattern
+
+
+HubPattern = Annotated[str, AfterValidator(_regex_that_names_a_hub)]
+
+
 class Organisation(Strict):
     name: str = Field(min_length=1)
     timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
@@ -63,7 +76,7 @@ class Organisation(Strict):
     as_of: date | None = None
     first_day: date = FIRST_DAY
     fiscal_year_first_month: int = Field(default=1, ge=1, le=12)
-    min_people: int = Field(default=3, ge=1)
+    landing_retention_days: int = Field(default=400, ge=1)
 
     @model_validator(mode="after")
     def _fixed_day_is_for_demos(self) -> Self:
@@ -94,6 +107,12 @@ class BusinessHours(Strict):
         if self.closes <= self.opens:
             raise ValueError(f"'closes' ({self.closes}) is not after 'opens' ({self.opens})")
         return self
+
+
+class Privacy(Strict):
+    """`min_people`: what fewer people say is shown in the whole only. Of two, each would know the other's answer."""
+
+    min_people: int = Field(default=3, ge=3)
 
 
 class CommunityRule(Strict):
@@ -203,6 +222,28 @@ class AccessLogs(Strict):
     max_age_days: int = Field(default=7, ge=0)
 
 
+class Deployments(Strict):
+    """`environment`: a regular expression that finds cluster and hub in the name of a deployment's environment.
+
+    `production`: globs on that name; a hub that the registry has as staging isn't production either.
+    """
+
+    environment: HubPattern = "^(?P<cluster>[^/]+)/(?P<hub>[^/]+)$"
+    production: tuple[str, ...] = ("*",)
+
+
+class HubRequests(Strict):
+    """Issues that ask for a hub: they bear `label`, and title or body names the hub as the pattern `names` says.
+
+    `complete`: the label that says that all is known, and `waiting`: labels of waiting for the customer.
+    """
+
+    label: str = Field(min_length=1)
+    names: HubPattern
+    complete: str | None = Field(default=None, min_length=1)
+    waiting: tuple[str, ...] = ()
+
+
 class GitHub(Strict):
     """`own`: globs on owner/name. `teams`: globs by team; the first that matches counts. `bots`: logins."""
 
@@ -211,6 +252,8 @@ class GitHub(Strict):
     own: tuple[str, ...] = Field(min_length=1)
     teams: dict[str, tuple[str, ...]] = {}
     bots: tuple[str, ...] = ()
+    deployments: Deployments = Deployments()
+    hub_requests: HubRequests | None = None
     max_age_days: int | None = Field(default=7, ge=0)
 
 
@@ -350,6 +393,7 @@ class Config(Strict):
     categories: Categories = Categories()
     business_hours: BusinessHours = BusinessHours()
     teams: Annotated[dict[str, tuple[str, ...]], AfterValidator(_teams_are_a_forest)] = {}
+    privacy: Privacy = Privacy()
     exclusions: tuple[Exclusion, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
 

@@ -73,9 +73,7 @@ class Warehouse:
         while True:
             try:
                 con = duckdb.connect(str(self.path), config=config)
-                con.execute("set timezone = 'UTC'")
-                con.execute("set enable_progress_bar = false")
-                return con
+                return _set_up(con)
             except duckdb.IOException as error:
                 if "lock" not in str(error).lower() or time.monotonic() > until:
                     raise WarehouseError(
@@ -86,6 +84,17 @@ class Warehouse:
                         "if the file is damaged, delete it: kpi run rebuilds it from the landing zone.",
                     ) from error
                 time.sleep(0.05)
+
+
+def another(con: Connection) -> Connection:
+    """A connection beside this one, to the same databases, for another thread. It sees no temporary tables."""
+    return _set_up(con.cursor())
+
+
+def _set_up(con: Connection) -> Connection:
+    con.execute("set timezone = 'UTC'")
+    con.execute("set enable_progress_bar = false")
+    return con
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Takes the pictures of the documentation from the real UI: the asset graph, and the page of one KPI.
+"""Takes the pictures of the documentation from the real UI: the asset graph, one domain of it, and the page of one KPI.
 
 Without --url it makes a data folder aside, runs the sample organisation there and starts `kpi ui` on it, so that
 the pictures show what everybody sees after the first run, and nothing of this machine.
@@ -8,6 +8,7 @@ the pictures show what everybody sees after the first run, and nothing of this m
 
 import argparse
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,13 +23,19 @@ from pathlib import Path
 
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
+from kpi_pipeline.definitions import defs
+
 PROJECT = Path(__file__).resolve().parent.parent
 KPI = [sys.executable, "-m", "kpi_pipeline.cli"]
+# As `kpi ui` names it.
+LOCATION = "kpi_pipeline.definitions"
 CHROMIUM = "/usr/bin/chromium"
-GROUPS = ("hubs", "impact", "running_infrastructure", "published")
+GROUPS = sorted(defs.resolve_asset_graph().all_group_names)
+# All groups are in the overview; opened they are too many for letters that can be read, so one stands for them.
+DOMAIN = "support"
 KPI_PAGE = "/assets/kpi/impact/monthly_active_users"
-# Wide enough for the whole graph in letters that can be read; the picture is cut to the graph.
-GRAPH_SIZE, PAGE_SIZE = (2400, 1340), (1600, 1240)
+# Wide and high enough for the whole graph in letters that can be read; the picture is cut to the graph.
+GRAPH_SIZE, DOMAIN_SIZE, PAGE_SIZE = (2600, 1400), (2000, 1700), (1800, 1480)
 MARGIN = 24
 LIMIT_BYTES = 300_000
 PATIENCE = 60.0
@@ -47,6 +54,7 @@ BOXES = """() => [...document.querySelectorAll("foreignObject")].map(box => {
   const {left, top, right, bottom} = box.getBoundingClientRect();
   return [left, top, right, bottom];
 })"""
+LOADING = re.compile("Loading|fetching statuses")
 
 
 def main() -> None:
@@ -70,7 +78,11 @@ def take(url: str, out: Path) -> None:
         context = browser.new_context()
         context.add_init_script(CHOICES)
         page = context.new_page()
-        for name, shoot in (("asset-graph.png", asset_graph), ("kpi-asset.png", kpi_asset)):
+        for name, shoot in (
+            ("asset-graph.png", asset_graph),
+            ("asset-graph-domain.png", domain_graph),
+            ("kpi-asset.png", kpi_asset),
+        ):
             path = out / name
             shoot(page, url, path)
             refuse_private(page, path)
@@ -79,12 +91,26 @@ def take(url: str, out: Path) -> None:
 
 
 def asset_graph(page: Page, url: str, path: Path) -> None:
-    """The whole graph, all groups open."""
-    page.set_viewport_size({"width": GRAPH_SIZE[0], "height": GRAPH_SIZE[1]})
-    page.goto(f"{url}/asset-groups?expanded=" + "%2C".join(f"global%40global%3A{group}" for group in GROUPS))
-    page.locator("foreignObject").first.wait_for()
+    """The whole graph: every group, and how it stands."""
+    _open(page, f"{url}/asset-groups", GRAPH_SIZE)
+    # The list of groups beside the graph takes its room.
     page.get_by_label("panel_show_right").first.click()
+    clip = _settled(page)
+    if cut_off := [group for group in GROUPS if not page.locator("svg").get_by_text(group, exact=True).count()]:
+        raise SystemExit(f"{path} would not show the names of {', '.join(cut_off)}: make GRAPH_SIZE larger")
+    page.screenshot(path=path, clip=clip)
+
+
+def domain_graph(page: Page, url: str, path: Path) -> None:
+    """The assets of one group, from landing to facts, and what they lead to."""
+    _open(page, f"{url}/locations/__repository__@{LOCATION}/asset-groups/{DOMAIN}/lineage", DOMAIN_SIZE)
     page.screenshot(path=path, clip=_settled(page))
+
+
+def _open(page: Page, address: str, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(address)
+    page.locator("foreignObject").first.wait_for()
 
 
 def _settled(page: Page) -> FloatRect:
@@ -94,7 +120,7 @@ def _settled(page: Page) -> FloatRect:
     while time.monotonic() < until:
         page.wait_for_timeout(500)
         boxes = page.evaluate(BOXES)
-        if boxes and boxes == before and not page.get_by_text("Loading").count():
+        if boxes and boxes == before and not page.get_by_text(LOADING).count():
             left, top = min(box[0] for box in boxes) - MARGIN, min(box[1] for box in boxes) - MARGIN
             right, bottom = max(box[2] for box in boxes) + MARGIN, max(box[3] for box in boxes) + MARGIN
             return {"x": left, "y": top, "width": right - left, "height": bottom - top}
@@ -110,6 +136,10 @@ def kpi_asset(page: Page, url: str, path: Path) -> None:
     plot = page.get_by_role("row").filter(has_text="plot")
     plot.get_by_text("Show Markdown").click()
     page.wait_for_function("[...document.images].some(i => i.src.startsWith('data:') && i.complete && i.naturalWidth)")
+    # Clicking has scrolled to the row.
+    page.get_by_text("Latest materialization", exact=True).evaluate(
+        "e => e.parentElement.scrollIntoView({block: 'end'})"
+    )
     # As late as the page's own queries: history and deadlines come after the rest.
     page.wait_for_load_state("networkidle")
     page.screenshot(path=path, animations="disabled")

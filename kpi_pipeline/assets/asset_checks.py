@@ -11,6 +11,7 @@ from kpi_pipeline.assets.published import check_parameters, source_health
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.stages.checks import CHECKS, Check, Outcome, evaluate, freshness_check
+from kpi_pipeline.stages.checks.periods import COMPLETION, COUNTED, FLOWS
 
 # kpi.kpi_values is one table behind many assets; its checks show on the asset that they speak of. facts.user_days is
 # state of the rolling engine; its checks show on what is counted from it.
@@ -20,6 +21,11 @@ SHOWN_ON = {
     "no_nulls": "impact.monthly_active_users",
     "no_value_is_no_zero": "impact.monthly_active_users",
     "few_people_are_not_shown": "qualitative.community_satisfaction",
+    "months_sum_to_the_quarter": FLOWS,
+    "members_sum_to_the_organisation": FLOWS,
+    "issue_months_stock_and_flow": FLOWS,
+    "windows_are_within_their_months": COMPLETION,
+    **{name: kpi_id for name, (kpi_id, _, _) in COUNTED.items()},
 }
 
 

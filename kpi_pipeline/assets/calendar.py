@@ -5,20 +5,21 @@ from typing import Any
 import dagster as dg
 
 from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
-from kpi_pipeline.stages.calendar import fill_calendar
+from kpi_pipeline.stages.calendar import BEGINS, beginning, fill_calendar
 from kpi_pipeline.stages.teams import fill_teams
 
 TABLES = ("facts.periods", "facts.business_hours")
+RAW = tuple(f"raw.{source}" for source in sorted(BEGINS))
 
 
-@dg.multi_asset(specs=[table_spec(name, group="calendar") for name in TABLES], name="make_calendar")
+@dg.multi_asset(specs=[table_spec(name, group="calendar", deps=RAW) for name in TABLES], name="make_calendar")
 def make_calendar(pipeline: Pipeline) -> tuple[dg.MaterializeResult[Any], ...]:
     configured = pipeline.settings()
     organisation = configured.config.organisation
     with pipeline.warehouse() as con:
         fill_calendar(
             con,
-            organisation.first_day,
+            beginning(con, organisation.first_day),
             configured.as_of,
             configured.config.business_hours,
             configured.timezone,

@@ -6,7 +6,6 @@ import dagster as dg
 
 from kpi_pipeline.assets.common import Pipeline, row_count, table_spec
 from kpi_pipeline.assets.sources import source_assets
-from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.stages import access_logs, raw
 from kpi_pipeline.warehouse import Connection
 
@@ -17,7 +16,7 @@ def _load(con: Connection, pipeline: Pipeline) -> raw.Loaded:
     configured = pipeline.settings()
     connected = configured.config.sources.access_logs is not None
     secret = configured.id_secret if connected else None
-    return raw.load(con, pipeline.landing(), RECORDS["access_logs"], secret, connected, access_logs.reader)
+    return access_logs.load(con, pipeline.landing(), secret, connected)
 
 
 # After staged.hubs, which says who vouches for the usernames.

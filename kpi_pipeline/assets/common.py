@@ -41,7 +41,8 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def this_run(self, context: Any, computed_at: Any) -> Run:
         paths = self.settings()
-        return Run(paths.as_of, connected_sources(paths), context.run_id, computed_at)
+        min_people = paths.config.privacy.min_people
+        return Run(paths.as_of, connected_sources(paths), min_people, context.run_id, computed_at)
 
 
 def connected_sources(configured: Settings) -> frozenset[str]:

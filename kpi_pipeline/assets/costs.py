@@ -31,7 +31,7 @@ SOURCE = source_assets(costs.SOURCE, GROUP, load=_load)
 
 
 @dg.multi_asset(
-    specs=[table_spec(name, group=GROUP, deps=("raw.cloud_costs", "staged.hubs")) for name in STAGED],
+    specs=[table_spec(name, group=GROUP, deps=("raw.cloud_costs", "staged.hubs", "staged.rates")) for name in STAGED],
     name="stage_cloud_costs",
 )
 def stage_cloud_costs(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:

@@ -16,7 +16,10 @@ TABLES = (*(f"staged.{name}" for name in github.STAGED), *(f"facts.{name}" for n
 
 def _load(con: Connection, pipeline: Pipeline) -> raw.Loaded:
     configured = pipeline.settings()
-    return github.load(con, pipeline.landing(), configured.id_secret if configured.config.sources.github else None)
+    rules = configured.config.sources.github
+    asked = rules.hub_requests if rules else None
+    secret = configured.id_secret if rules else None
+    return github.load(con, pipeline.landing(), secret, asked.names if asked else None)
 
 
 PAGES = source_assets("github", GITHUB, load=_load)
@@ -26,7 +29,8 @@ WORK = source_assets("upstream_work", GITHUB)
 
 @dg.multi_asset(
     specs=[
-        table_spec(name, group=GITHUB, deps=("raw.github", "raw.affiliations", "raw.upstream_work")) for name in TABLES
+        table_spec(name, group=GITHUB, deps=("raw.github", "raw.affiliations", "raw.upstream_work", "staged.hubs"))
+        for name in TABLES
     ],
     name="stage_github",
 )

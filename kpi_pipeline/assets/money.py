@@ -14,6 +14,7 @@ GROUP = "money"
 RAW = tuple(f"raw.{record.source}" for record in money.RECORDS)
 READS = {
     "facts.recognised": ("staged.ledger", "staged.deals"),
+    "facts.recognised_periods": ("facts.recognised", "facts.periods", "staged.ledger"),
     "facts.bookings": ("staged.ledger", "staged.deals"),
     "facts.pipeline": ("staged.deals",),
 }

@@ -1,17 +1,20 @@
 """The published tables: behind the gate, and swapped in as one."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from kpi_pipeline import clock
 from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, max_ages, table_spec
 from kpi_pipeline.assets.common import PUBLISHED as GROUP
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, RECORDS
+from kpi_pipeline.landing import Landing, Pruned
 from kpi_pipeline.settings import Settings
-from kpi_pipeline.stages import checks
+from kpi_pipeline.stages import checks, cluster_yaml
 from kpi_pipeline.stages.kpi import stamp
 from kpi_pipeline.stages.publish import DATABASE, Health, publish
 from kpi_pipeline.warehouse import Connection, run, sql
@@ -38,7 +41,13 @@ def check_parameters(configured: Settings) -> dict[str, object]:
     connected = connected_sources(configured)
     exclusions = [rule for rule in configured.config.exclusions if rule.source in connected]
     rules = [rule.id for rule in exclusions if rule.holds_on(configured.as_of)]
-    return {"as_of": configured.as_of, "rules": rules}
+    may_be_empty = [record.source for record in RECORDS.values() if record.may_be_empty]
+    return {
+        "as_of": configured.as_of,
+        "rules": rules,
+        "may_be_empty": may_be_empty,
+        "min_people": configured.config.privacy.min_people,
+    }
 
 
 def source_health(configured: Settings) -> list[Health]:
@@ -52,6 +61,13 @@ def scorecard_table(con: Connection) -> str:
     lines = ["| role | KPI | target | last closed | | to date | |", "|---|---|---|---|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in run(con, sql("stages", "scorecard_shown"))]
     return "\n".join(lines)
+
+
+def prune_landing(landing: Landing, configured: Settings) -> Pruned:
+    """Deletes what was superseded longer ago than kpi.toml keeps it; by today, since landing goes by today as well."""
+    before = clock.now().date() - timedelta(days=configured.config.organisation.landing_retention_days)
+    pruned = [landing.prune(name, record.delivery, before, {cluster_yaml.KIND}) for name, record in RECORDS.items()]
+    return sum(pruned, Pruned())
 
 
 def asset(catalog: Catalog) -> dg.AssetsDefinition:
@@ -76,7 +92,16 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
                 source_health(configured),
                 configured.as_of,
             )
-            shown = {"published.scorecard": {"scorecard": dg.MetadataValue.md(scorecard_table(con))}}
+            scorecard = dg.MetadataValue.md(scorecard_table(con))
+        # Last, so that what a night was published from is still there if it fails.
+        pruned = prune_landing(pipeline.landing(), configured)
+        shown: dict[str, dict[str, Any]] = {
+            "published.scorecard": {"scorecard": scorecard},
+            "published.data_health": {
+                "landing_contents_deleted": pruned.contents,
+                "landing_bytes_deleted": pruned.bytes,
+            },
+        }
         for contract in PUBLISHED:
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(contract.name.split(".")),

@@ -52,6 +52,7 @@ class Example(Strict):
 
 
 Kind = Literal["formula", "ratio", "count", "mean", "duration"]
+ROLLING = "rolling_30_days"
 UNIT_SCALE = {"percent": 100}
 SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 
@@ -95,6 +96,13 @@ class Measure(Strict):
         if self.kind == "duration" and self.unit not in SECONDS:
             raise ValueError(f"a duration is in {', '.join(SECONDS)}, not in {self.unit!r}")
         return self
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The figures beside the value, those over rolling windows included."""
+        if not self.rolling:
+            return self.beside
+        return (*self.beside, ROLLING, *(f"{ROLLING}_{figure}" for figure in self.beside))
 
     @property
     def bound(self) -> dict[str, object]:
@@ -161,7 +169,7 @@ class Kpi(Strict):
         for target in self.targets:
             if target.unit != self.measure.unit:
                 raise ValueError(f"target is in {target.unit!r}, but {self.measure.name} is in {self.measure.unit!r}")
-            if target.statistic not in ("value", *self.measure.beside):
+            if target.statistic not in ("value", *self.measure.figures):
                 raise ValueError(f"target is of {target.statistic!r}, which {self.measure.name} doesn't have")
         days = [target.valid_from for target in self.targets]
         if days != sorted(set(days)):

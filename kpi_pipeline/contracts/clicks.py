@@ -1,11 +1,11 @@
-"""nbgitpuller: landings read from access logs, and the tables made of them. No other request is ever kept."""
+"""nbgitpuller: landings read from access logs, and the tables made of them. Of other requests only a count is kept."""
 
-from kpi_pipeline.contracts.columns import HUB_ID, PERSON
+from kpi_pipeline.contracts.columns import HUB_ID, PERSON, count
 from kpi_pipeline.contracts.model import Column, Record, Table
 
 ACCESS_LOGS = Record(
     "access_logs",
-    "Successful landings of nbgitpuller links, from access logs; other requests are not kept.",
+    "Successful landings of nbgitpuller links, from access logs; other requests are counted, and not kept.",
     "log",
     (
         Column("date", "DATE", "UTC day of the request"),
@@ -16,6 +16,20 @@ ACCESS_LOGS = Record(
         Column("repo", "VARCHAR", "the repository, decoded and normalised"),
     ),
     day="date",
+    may_be_empty=True,
+)
+LOG_FILES = Table(
+    "raw.log_files",
+    "How many lines each log has: kept, in quarantine, or others. Files that can't be read as a whole are in "
+    "raw.quarantine alone.",
+    "file",
+    ("source", "file"),
+    (
+        Column("source", "VARCHAR", "the source in kpi.toml"),
+        Column("file", "VARCHAR", "the file's name in its source"),
+        count("lines", "all of them", "lines"),
+        count("others", "other requests and blank lines, which are not kept", "lines"),
+    ),
 )
 TABLES = (
     Table(

@@ -21,6 +21,7 @@ GITHUB = Record(
         Column("reason", "VARCHAR", "why an issue was closed: state_reason", nullable=True),
         Column("label", "VARCHAR", "the label that was put on or taken off", nullable=True),
         Column("environment", "VARCHAR", "where to a deployment went", nullable=True),
+        Column("names_hub", "VARCHAR", "cluster/hub that an issue's title, else its body, names", nullable=True),
         Column("happened_at", "TIMESTAMPTZ", "when it was created, submitted or published"),
         Column("updated_at", "TIMESTAMPTZ", "when it last changed", nullable=True),
         Column("ended_at", "TIMESTAMPTZ", "when it was closed; of a pull request: merged", nullable=True),
@@ -31,6 +32,7 @@ GITHUB = Record(
         Column("assignee_is_bot", "BOOLEAN", "by the type of that account", nullable=True),
     ),
     day="happened_at::date",
+    may_be_empty=True,
 )
 AFFILIATIONS = Record(
     "affiliations",
@@ -62,6 +64,7 @@ UPSTREAM_WORK = Record(
 RECORDS = (GITHUB, AFFILIATIONS, UPSTREAM_WORK)
 
 FLOWS = ("opened", "reopened", "completed", "not_planned", "duplicate", "transferred_in", "transferred_out", "deleted")
+OUTCOMES = ("success", "failure", "error")
 TEAM = Column("team", "VARCHAR", "the team that answers for the repository; empty: none is mapped", nullable=True)
 
 TABLES: tuple[Table, ...] = (
@@ -150,6 +153,49 @@ TABLES: tuple[Table, ...] = (
             Column("label", "VARCHAR", "the label's name"),
             Column("from_at", "TIMESTAMP", "UTC, included"),
             Column("to_at", "TIMESTAMP", "UTC; empty: still", nullable=True),
+        ),
+    ),
+    Table(
+        "facts.deployments",
+        "Deployments from the organisation's own repositories, with their first terminal state.",
+        "deployment",
+        ("repository", "deployment_id"),
+        (
+            REPOSITORY,
+            Column("deployment_id", "BIGINT", "the deployment's id"),
+            Column("environment", "VARCHAR", "where to it went"),
+            Column("is_production", "BOOLEAN", "by the rule of kpi.toml; never a hub that the registry has as staging"),
+            Column("hub_id", "VARCHAR", "the hub of the registry; empty: the environment names none", nullable=True),
+            Column("created_at", "TIMESTAMP", "UTC"),
+            Column("started_at", "TIMESTAMP", "first in_progress up to the end, UTC; empty: none", nullable=True),
+            Column(
+                "finished_at", "TIMESTAMP", "first success, failure or error, UTC; empty: not finished", nullable=True
+            ),
+            Column("outcome", "VARCHAR", "which of them", nullable=True, values=OUTCOMES),
+        ),
+    ),
+    Table(
+        "facts.hub_requests",
+        "Issues that ask for a hub: one per hub, the first; without those that were declined.",
+        "request",
+        ("repository", "number"),
+        (
+            REPOSITORY,
+            NUMBER,
+            Column("hub_id", "VARCHAR", "the hub; as the request names it while the registry doesn't have it"),
+            Column("completed_at", "TIMESTAMP", "when the request was complete, UTC"),
+        ),
+    ),
+    Table(
+        "facts.hub_request_waits",
+        "When a request waited for the customer; overlapping labels are one spell.",
+        "request and spell",
+        ("repository", "number", "from_at"),
+        (
+            REPOSITORY,
+            NUMBER,
+            Column("from_at", "TIMESTAMP", "UTC, included"),
+            Column("to_at", "TIMESTAMP", "UTC; empty: still waiting", nullable=True),
         ),
     ),
     Table(

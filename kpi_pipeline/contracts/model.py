@@ -1,6 +1,6 @@
 """How a column, a source's record and a table are declared. No declarations themselves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from kpi_pipeline.fingerprint import fingerprint
@@ -46,6 +46,7 @@ class Record:
         labels: what a CSV's header may call a column instead (label, column), capitals or not.
         is_open: columns that the contract doesn't know are left unread; otherwise they reject the file.
         null_words: words that mean null.
+        may_be_empty: a file without any record is nothing to wonder at, such as an API's last page.
     """
 
     source: str
@@ -59,6 +60,8 @@ class Record:
     is_open: bool = False
     null_words: tuple[str, ...] = ()
     issuer: str = ""
+    # No part of the version: nothing is loaded otherwise for it.
+    may_be_empty: bool = field(default=False, repr=False)
 
     @property
     def personal(self) -> bool:

@@ -47,6 +47,7 @@ TICKETS = Record(
         ("responded_before_created", "first_responded_at < created_at"),
         ("resolved_before_created", "least(resolved_at, closed_at) < created_at"),
     ),
+    may_be_empty=True,
 )
 # Streams of the same source: they have no source of their own in kpi.toml.
 MESSAGES = Record(

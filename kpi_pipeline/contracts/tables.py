@@ -1,7 +1,7 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
 from kpi_pipeline.contracts import costs, delivery, github, money, opinion
-from kpi_pipeline.contracts.clicks import ACCESS_LOGS
+from kpi_pipeline.contracts.clicks import ACCESS_LOGS, LOG_FILES
 from kpi_pipeline.contracts.clicks import TABLES as CLICKS
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
 from kpi_pipeline.contracts.model import Column, Table
@@ -65,6 +65,7 @@ WAREHOUSE: tuple[Table, ...] = (
             count("rows", "records accepted", "records"),
         ),
     ),
+    LOG_FILES,
     *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY, ACCESS_LOGS, *github.RECORDS)),
     Table(
         "staged.hubs",
@@ -285,11 +286,17 @@ TEAMS = Table(
 
 PERIODS = Table(
     "facts.periods",
-    "Months, fiscal quarters and weeks (from Monday) up to the as-of day; the running ones end on it.",
+    "Months, fiscal quarters, weeks (from Monday) and the 30 days that end on each day, from the earliest data up to "
+    "the as-of day; the running ones end on it.",
     "kind and period",
     ("kind", "period_start"),
     (
-        Column("kind", "VARCHAR", "month, quarter or week", values=("month", "quarter", "week")),
+        Column(
+            "kind",
+            "VARCHAR",
+            "month, quarter, week or rolling_30_days",
+            values=("month", "quarter", "week", "rolling_30_days"),
+        ),
         Column("period_start", "DATE", "first day"),
         Column("period_end", "DATE", "last day, or the as-of day where that is earlier"),
         Column("is_closed", "BOOLEAN", "the whole period has passed"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from kpi_pipeline.sample.books import write_books
 from kpi_pipeline.sample.clicks import write_clicks
 from kpi_pipeline.sample.costs import cost_files, write_costs
+from kpi_pipeline.sample.deployments import SPOILT, make_rollouts, rollout_pages, rollout_truth
 from kpi_pipeline.sample.github import github_files, github_truth, make_github
 from kpi_pipeline.sample.layout import activity_files, make_damage
 from kpi_pipeline.sample.opinion import write_opinion
@@ -52,11 +53,13 @@ def write_sample(
     write_clicks(folder / "access_logs", folder / "truth", world)
     for domain in ROLE_DOMAINS:
         domain.write(folder, world)
-    github = make_github(seed, world.period)
-    pages = github_files(github)
+    rollouts = make_rollouts(world)
+    github = make_github(seed, world.period, rollouts.issues)
+    pages = github_files(github, rollout_pages(rollouts))
     for part in ("github", "affiliations", "upstream_work"):
         _refuse_strangers(folder / part, {folder / path for path in pages})
-    for path, content in {**pages, **github_truth(github)}.items():
+    truth = {**github_truth(github, SPOILT), **rollout_truth(rollouts, world, qualifying(world))}
+    for path, content in {**pages, **truth}.items():
         write_file(folder / path, content)
     write_file(folder / "kpi.toml", config(world).encode())
     write_file(folder / "README.md", readme(world).encode())

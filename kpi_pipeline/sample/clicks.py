@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from kpi_pipeline.sample.dice import dice, pick, whole
 from kpi_pipeline.sample.hubs import Hub
+from kpi_pipeline.sample.period import windows
 from kpi_pipeline.sample.simulate import World
 from kpi_pipeline.sample.support import periods
 from kpi_pipeline.sample.write import csv_line, write_file
@@ -26,26 +27,29 @@ Hit = tuple[datetime, int, int]
 
 def write_clicks(folder: Path, truth: Path, world: World) -> None:
     """The files of `access_logs`, and truth/nbgitpuller_clicks.csv."""
-    clicks: Counter[tuple[str, str, date, date]] = Counter()
-    hits: Counter[tuple[str, str, date, date]] = Counter()
+    clicks: Counter[tuple[str, str, str, date, date]] = Counter()
+    hits: Counter[tuple[str, str, str, date, date]] = Counter()
     found: list[tuple[Hub, datetime, bool]] = []
     for number, hub in enumerate(_hubs(world)):
         landings = sorted(_landings(world, hub))
         _write(folder / hub.cluster / hub.name, landings, world, nginx=number % 2 == 0)
         found += [(hub, moment, is_click) for moment, is_click in _clicks(landings)]
+    began = min((moment.date() for _, moment, _ in found), default=world.period.last)
+    spans = [("", *days) for days in periods(began, world.period.last)]
+    spans += [("rolling_30_days", *days) for days in windows(began, world.period.last)]
     for hub, moment, is_click in found:
         version = hub.on(moment.date())
         assert version is not None
         members = (("organisation", "organisation"), ("hub_type", version.hub_type), ("hub", hub.hub_id))
-        for start, end in periods(min(m for _, m, _ in found).date(), world.period.last):
+        for span, start, end in spans:
             if start <= moment.date() <= end:
-                hits.update((*member, start, end) for member in members)
-                clicks.update((*member, start, end) for member in members if is_click)
+                hits.update((*member, span, start, end) for member in members)
+                clicks.update((*member, span, start, end) for member in members if is_click)
     if not found:
         # A source that is connected has a file; this one holds nothing that counts.
         line = f'10.0.0.1 - - [{world.period.last:%d/%b/%Y}:12:00:00 +0000] "GET /hub/login HTTP/1.1" 200 512 "-" "-"'
         write_file(folder / world.hubs[0].cluster / world.hubs[0].name / "quiet.log", f"{line}\n".encode())
-    rows: list[tuple[object, ...]] = [("grain", "member", "period_start", "period_end", "clicks", "hits")]
+    rows: list[tuple[object, ...]] = [("grain", "member", "window", "period_start", "period_end", "clicks", "hits")]
     rows += [(*key, clicks[key], hits[key]) for key in sorted(hits)]
     write_file(truth / "nbgitpuller_clicks.csv", b"".join(csv_line(str(cell) for cell in row) for row in rows))
 

@@ -17,6 +17,7 @@ from typing import Final
 
 import polars as pl
 
+from kpi_pipeline.sample.books import REPORTING, YEARS, Books, make_books
 from kpi_pipeline.sample.dice import dice, pick, whole
 from kpi_pipeline.sample.hubs import Hub
 from kpi_pipeline.sample.simulate import World
@@ -41,6 +42,7 @@ COSTS: Final = ("BilledCost", "ContractedCost", "EffectiveCost", "ListCost")
 PARQUET_MONTH, IN_PARTS, CORRECTED, PLAIN = 8, 4, 6, 13
 KEPT_ACCOUNT: Final = "azure"  # what the corrected month doesn't deliver again
 MISSPELT: Final = "poduction"
+FOREIGN: Final = "EUR"
 BROKEN: Final = {
     "invalid:BilledCost": ("BilledCost", "1,5"),
     "invalid:ChargeCategory": ("ChargeCategory", "Usages"),
@@ -56,7 +58,7 @@ Cells = dict[str, str]
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the bill. `part`: whom it is for."""
+    """One line of the bill. `cost`: in its own currency. `part`: whom it is for."""
 
     day: date
     billed: date
@@ -68,6 +70,7 @@ class Line:
     tag: str | None = None
     category: str = "Usage"
     correction: bool = False
+    currency: str = REPORTING
 
 
 def own_account_hub(world: World) -> Hub | None:
@@ -114,7 +117,7 @@ def write_costs(folder: Path, world: World) -> None:
         spoilt = _broken(world, month, rows) if number in (2, PLAIN) or len(months) < 3 else []
         broken.update(reason for reason, _ in spoilt)
         _write_month(folder / "cloud_costs", number, month, rows, [cells for _, cells in spoilt], world)
-    _write_truth(folder / "truth", world, bill, broken)
+    _write_truth(folder / "truth", world, make_books(world.seed, world.period.last), bill, broken)
 
 
 def cost_files(world: World) -> set[str]:
@@ -169,7 +172,7 @@ def _month(world: World, month: date) -> list[Line]:
         if rng.random() < 0.05 and before >= world.period.first and hub.on(before):
             wrong = Decimal(whole(rng, -9999, 9999)).scaleb(-3)
             lines.append(Line(before, month, provider, account, wrong, "Compute", part, tag, "Usage", correction=True))
-    return [*lines, *_of_clusters(world, month, clusters), *_of_nobody(world, month, clusters)]
+    return [*lines, *_of_clusters(world, month, clusters), *_of_nobody(world, month, last, clusters)]
 
 
 def _of_clusters(world: World, month: date, clusters: dict[str, str]) -> Iterator[Line]:
@@ -186,7 +189,7 @@ def _of_clusters(world: World, month: date, clusters: dict[str, str]) -> Iterato
             yield Line(month, month, provider, account, -cost * 2, "Other", part, category="Credit")
 
 
-def _of_nobody(world: World, month: date, clusters: dict[str, str]) -> Iterator[Line]:
+def _of_nobody(world: World, month: date, last: date, clusters: dict[str, str]) -> Iterator[Line]:
     rng = dice(world.seed, "nobody's cost", month)
     provider = next(iter(sorted(clusters.values())), "aws")
     cost = Decimal(whole(rng, 1_000, 99_999)).scaleb(-3)
@@ -195,6 +198,11 @@ def _of_nobody(world: World, month: date, clusters: dict[str, str]) -> Iterator[
         cluster = pick(rng, sorted(clusters))
         part: Part = ("unallocated", None, "its tag names no known hub")
         yield Line(month, month, clusters[cluster], f"{cluster}-account", cost / 8, "Compute", part, MISSPELT)
+    # A service that is billed in another currency, as far back as there are rates.
+    for _ in range(2 if month.year > world.period.last.year - YEARS else 0):
+        day = month + timedelta(days=whole(rng, 0, (last - month).days))
+        cost = Decimal(whole(rng, 1_000, 99_999_999)).scaleb(-6)
+        yield Line(day, month, provider, "tools", cost, "Security", ("shared", None, "all hubs"), currency=FOREIGN)
 
 
 # -- files -----------------------------------------------------------------------------------------
@@ -217,7 +225,7 @@ def _cells(line: Line, number: int) -> Cells:
         "BilledCost": f"{line.cost:f}",
         "BillingAccountId": f"{line.provider}-billing",
         "BillingAccountName": "Example Hubs",
-        "BillingCurrency": "USD",
+        "BillingCurrency": line.currency,
         "BillingPeriodEnd": _at(next_month),
         "BillingPeriodStart": _at(line.billed),
         "ChargeCategory": line.category,
@@ -296,12 +304,12 @@ def _write_parquet(path: Path, rows: list[Cells]) -> None:
 # -- truth -----------------------------------------------------------------------------------------
 
 
-def _write_truth(folder: Path, world: World, bill: list[Line], broken: Counter[str]) -> None:
+def _write_truth(folder: Path, world: World, books: Books, bill: list[Line], broken: Counter[str]) -> None:
     used = _used(world)
     parts: dict[date, Counter[Part]] = {}
     for month in sorted({line.day.replace(day=1) for line in bill}):
         lines = [line for line in bill if line.day.replace(day=1) == month]
-        parts[month] = _allocated(lines, {hub: days for (m, hub), (_, days) in used.hubs.items() if m == month}, world)
+        parts[month] = _allocated(lines, books, {hub: n for (m, hub), (_, n) in used.hubs.items() if m == month})
     _write(folder / "monthly_cloud_costs.csv", ("month", "hub_id", "basis", "cost"), _costs(parts))
     header = ("month", "grain", "member", "cost_per_user", "cost", "users", "idle_cost")
     _write(folder / "cloud_cost_per_hub_user.csv", header, _per_user(parts, used, world))
@@ -343,11 +351,11 @@ def _type_at_end(hub: Hub, month: date) -> str:
     return (begun[-1] if begun else hub.versions[0]).hub_type
 
 
-def _allocated(lines: list[Line], user_days: dict[str, int], world: World) -> Counter[Part]:
+def _allocated(lines: list[Line], books: Books, user_days: dict[str, int]) -> Counter[Part]:
     """Cents by part: the bill's parts first, then each shared part among its hubs."""
     exact: dict[Part, Fraction] = defaultdict(Fraction)
     for line in lines:
-        exact[line.part] += Fraction(line.cost)
+        exact[line.part] += Fraction(line.cost) * books.rate(line.currency, line.day)
     cents: Counter[Part] = Counter()
     for part, amount in _in_whole(exact, _round(sum(exact.values(), Fraction()) * 100), 100).items():
         basis, _, detail = part

@@ -5,14 +5,15 @@ Never here: code of the pipeline. The truth walks through every issue's own stor
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
 from random import Random
 from typing import Final
 
 from kpi_pipeline.sample.dice import dice, pick, whole
-from kpi_pipeline.sample.period import Period
+from kpi_pipeline.sample.period import Period, windows
 from kpi_pipeline.sample.write import csv_line
 
 OWN: Final = ("example-hubs/infrastructure", "example-hubs/hub-templates")
@@ -48,6 +49,8 @@ class Issue:
     events: list[Event] = field(default_factory=list)
     arrived: datetime | None = None
     left: datetime | None = None
+    title: str = ""
+    body: str = ""
 
     @property
     def seen(self) -> list[Event]:
@@ -64,8 +67,9 @@ class GitHubWorld:
     period: Period
 
 
-def make_github(seed: int, period: Period) -> GitHubWorld:
-    issues = [_issue(seed, n, period) for n in range(max(6, period.days // 2))]
+def make_github(seed: int, period: Period, requests: Iterable[Issue]) -> GitHubWorld:
+    """Issues with a life of their own, and with them those that ask for hubs."""
+    issues = [*(_issue(seed, n, period) for n in range(max(6, period.days // 2))), *requests]
     issues.sort(key=lambda issue: issue.opened)
     for repository in OWN:
         mine = [issue for issue in issues if issue.repository == repository]
@@ -117,7 +121,7 @@ def _issue(seed: int, number: int, period: Period) -> Issue:
         elif chance < 0.52 and assigned:
             issue.events.append(Event(at, "unassigned", assigned.pop(0)))
         elif chance < 0.62:
-            issue.events.append(Event(at, "labeled", pick(rng, ("bug", "enhancement", "new-hub"))))
+            issue.events.append(Event(at, "labeled", pick(rng, ("bug", "enhancement", "documentation"))))
         else:
             reason = ("completed", "completed", "completed", "not_planned", "duplicate")[whole(rng, 0, 4)]
             issue.events.append(Event(at, "closed", reason=reason))
@@ -154,9 +158,9 @@ def _contributions(seed: int, period: Period) -> list[tuple[datetime, str, str, 
 # -- the API's answers -----------------------------------------------------------------------------
 
 
-def github_files(world: GitHubWorld) -> dict[str, bytes]:
-    """Every page by its path below the sample."""
-    pages: dict[str, list[dict[str, object]]] = {}
+def github_files(world: GitHubWorld, more: dict[str, list[dict[str, object]]]) -> dict[str, bytes]:
+    """Every page by its path below the sample, with those that are made elsewhere."""
+    pages = dict(more)
     for repository in OWN:
         mine = [issue for issue in world.issues if issue.repository == repository]
         listed = sorted((_listed(issue) for issue in mine), key=lambda item: (str(item["updated_at"]), str(item["id"])))
@@ -181,11 +185,11 @@ def _page(objects: list[dict[str, object]]) -> bytes:
     return b"[" + b",\n".join(json.dumps(o, separators=(",", ":")).encode() for o in objects) + b"]\n"
 
 
-def _account(login: str) -> dict[str, object]:
+def account(login: str) -> dict[str, object]:
     return {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
 
 
-def _stamp(at: datetime | None) -> str | None:
+def stamp(at: datetime | None) -> str | None:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}" if at else None
 
 
@@ -196,23 +200,31 @@ def _listed(issue: Issue) -> dict[str, object]:
     item: dict[str, object] = {
         "id": issue.id,
         "number": issue.number,
-        "title": f"Issue {issue.number}",
-        "user": _account(issue.author),
+        "title": issue.title or f"Issue {issue.number}",
+        "body": issue.body or None,
+        "user": account(issue.author),
         "state": "closed" if is_closed else "open",
         "state_reason": (last.reason if is_closed else "reopened") if last else None,
-        "created_at": _stamp(issue.opened),
-        "updated_at": _stamp(max([issue.opened, issue.arrived or issue.opened, *(e.at for e in issue.seen)])),
-        "closed_at": _stamp(last.at) if last and is_closed else None,
-        "labels": sorted({e.who for e in issue.seen if e.kind == "labeled"}),
+        "created_at": stamp(issue.opened),
+        "updated_at": stamp(max([issue.opened, issue.arrived or issue.opened, *(e.at for e in issue.seen)])),
+        "closed_at": stamp(last.at) if last and is_closed else None,
+        "labels": _labels(issue),
     }
     if issue.is_pull:
         item["pull_request"] = {"merged_at": None}
     return item
 
 
+def _labels(issue: Issue) -> list[str]:
+    on = set[str]()
+    for event in issue.seen:
+        if event.kind in ("labeled", "unlabeled"):
+            (on.add if event.kind == "labeled" else on.discard)(event.who)
+    return sorted(on)
+
+
 def _as_it_was(issue: Issue) -> dict[str, object]:
-    when_new = Issue(issue.repository, issue.number, issue.id, issue.opened, issue.author)
-    return _listed(when_new)
+    return _listed(replace(issue, events=[], arrived=None, left=None))
 
 
 def _events(issue: Issue) -> list[Event]:
@@ -227,13 +239,13 @@ def _event(issue: Issue, place: int, event: Event) -> dict[str, object]:
     item: dict[str, object] = {
         "id": issue.id * 100 + place,
         "event": event.kind,
-        "actor": _account(event.who if event.kind == "assigned" else STAFF[0]),
-        "created_at": _stamp(event.at),
+        "actor": account(event.who if event.kind == "assigned" else STAFF[0]),
+        "created_at": stamp(event.at),
         "issue": about,
     }
     if event.kind in ("assigned", "unassigned"):
-        item["assignee"] = _account(event.who)
-    if event.kind == "labeled":
+        item["assignee"] = account(event.who)
+    if event.kind in ("labeled", "unlabeled"):
         item["label"] = {"name": event.who}
     if event.kind == "closed" and event.reason != "completed":
         item["state_reason"] = event.reason
@@ -243,41 +255,41 @@ def _event(issue: Issue, place: int, event: Event) -> dict[str, object]:
 def _contribute(
     pages: dict[str, list[dict[str, object]]], number: int, at: datetime, project: str, kind: str, who: str
 ) -> None:
-    item: dict[str, object] = {"id": 900_000 + number, "user": _account(who)}
+    item: dict[str, object] = {"id": 900_000 + number, "user": account(who)}
     early = at - timedelta(days=1)
     match kind:
         case "merged_pull_request" | "unmerged":
-            merged = _stamp(at) if kind != "unmerged" else None
-            item |= {"number": number, "state": "closed", "created_at": _stamp(early), "updated_at": _stamp(at)}
+            merged = stamp(at) if kind != "unmerged" else None
+            item |= {"number": number, "state": "closed", "created_at": stamp(early), "updated_at": stamp(at)}
             pages.setdefault(f"{project}/pulls", []).append({**item, "merged_at": merged})
         case "review":
-            pages[f"{project}/reviews/{number}"] = [{**item, "state": "APPROVED", "submitted_at": _stamp(at)}]
+            pages[f"{project}/reviews/{number}"] = [{**item, "state": "APPROVED", "submitted_at": stamp(at)}]
         case "issue":
-            item |= {"number": number, "state": "open", "created_at": _stamp(at), "updated_at": _stamp(at)}
+            item |= {"number": number, "state": "open", "created_at": stamp(at), "updated_at": stamp(at)}
             pages.setdefault(f"{project}/issues", []).append(item)
         case "comment":
-            comment = {**item, "actor": _account(who), "event": "commented", "created_at": _stamp(at)}
+            comment = {**item, "actor": account(who), "event": "commented", "created_at": stamp(at)}
             pages[f"{project}/timeline/{number}"] = [comment, {"event": "cross-referenced", "source": {}}]
         case _:
-            release = {"id": 900_000 + number, "author": _account(who), "published_at": _stamp(at)}
+            release = {"id": 900_000 + number, "author": account(who), "published_at": stamp(at)}
             pages.setdefault(f"{project}/releases", []).append(release)
 
 
 def _spoil(pages: dict[str, list[dict[str, object]]], world: GitHubWorld) -> None:
     """One object of each kind that can't be used; `SPOILT` says which."""
     issues, events = pages[f"{OWN[0]}/issues"], pages[f"{OWN[0]}/events"]
-    at = _stamp(datetime.combine(world.period.last, time(12)))
-    good = {"number": 9001, "user": _account(STAFF[0]), "state": "open", "created_at": at, "updated_at": at}
+    at = stamp(datetime.combine(world.period.last, time(12)))
+    good = {"number": 9001, "user": account(STAFF[0]), "state": "open", "created_at": at, "updated_at": at}
     first = next(i for i in world.issues if i.repository == OWN[0] and not i.is_pull)
     listed = next(item for item in reversed(issues) if item["id"] == first.id)
     issues.append({**listed, "state_reason": "not_planned" if listed["state_reason"] != "not_planned" else "duplicate"})
     issues.append({**good, "id": 1, "state": 7})
     issues.append({**good, "id": 2, "user": {"login": 42, "type": "User"}})
-    issues.append({**good, "id": 3, "state": "closed", "closed_at": _stamp(first.opened - timedelta(days=900))})
+    issues.append({**good, "id": 3, "state": "closed", "closed_at": stamp(first.opened - timedelta(days=900))})
     issues.append({**good, "id": 4, "number": "nine"})
     about = {"number": first.number}
-    early = _stamp(first.opened - timedelta(days=1))
-    events.append({"id": 11, "event": "closed", "actor": _account(STAFF[0]), "created_at": early, "issue": about})
+    early = stamp(first.opened - timedelta(days=1))
+    events.append({"id": 11, "event": "closed", "actor": account(STAFF[0]), "created_at": early, "issue": about})
     events.append({"id": 12, "event": "closed", "created_at": "yesterday", "issue": about})
     events.append({"id": 13, "event": "closed", "created_at": at, "issue": {"number": 99_999}})
 
@@ -311,14 +323,15 @@ def _work(world: GitHubWorld) -> bytes:
 FLOWS: Final = ("opened", "reopened", "completed", "not_planned", "duplicate", "transferred_in", "transferred_out")
 
 
-def github_truth(world: GitHubWorld) -> dict[str, bytes]:
+def github_truth(world: GitHubWorld, more_spoilt: Sequence[tuple[str, str, int]]) -> dict[str, bytes]:
     """What has to be found, by path below the sample."""
     return {
         "truth/issue_flows.csv": b"".join(csv_line(row) for row in _flow_rows(world)),
         "truth/issue_completion_time.csv": b"".join(csv_line(row) for row in _completion_rows(world)),
         "truth/upstream_contributions.csv": b"".join(csv_line(row) for row in _contribution_rows(world)),
         "truth/github_quarantine.csv": b"".join(
-            csv_line(row) for row in [("source", "reason", "rows"), *((s, r, str(n)) for s, r, n in SPOILT)]
+            csv_line(row)
+            for row in [("source", "reason", "rows"), *((s, r, str(n)) for s, r, n in (*SPOILT, *more_spoilt))]
         ),
     }
 
@@ -357,6 +370,11 @@ def _months(period: Period) -> list[tuple[date, date]]:
         found.append((first, min(following - timedelta(days=1), period.last)))
         first = following
     return found
+
+
+def _quarters(period: Period) -> list[tuple[date, date]]:
+    """First day of each calendar quarter, and the last day of its last month that is simulated."""
+    return list({first.replace(month=(first.month - 1) // 3 * 3 + 1): last for first, last in _months(period)}.items())
 
 
 def _flow_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
@@ -437,11 +455,15 @@ def _completion_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("grain", "member", "period_start", "period_end", "value", "n")]
     for (grain, member), cases in sorted(done.items()):
         began = min(day for day, _, _ in cases)
-        for first, last in _months(world.period):
-            if last >= began:
-                mine = [(s, b) for day, s, b in cases if first <= day <= last]
+        spans = [("", *days) for days in _months(world.period)]
+        spans += [("quarter", *days) for days in _quarters(world.period)]
+        spans += [("rolling_30_days", *days) for days in windows(began, world.period.last)]
+        for span, first, last in spans:
+            mine = [(s, b) for day, s, b in cases if first <= day <= last]
+            if last >= began and (mine or span != "rolling_30_days" or grain == "organisation"):
                 for statistic, value in _statistics(mine):
-                    rows.append((grain + statistic, member, str(first), str(last), value, str(len(mine))))
+                    name = ":".join(filter(None, (grain, "_".join(filter(None, (span, statistic))))))
+                    rows.append((name, member, str(first), str(last), value, str(len(mine))))
     today = str(world.period.last)
     for (grain, member), ages in sorted(ageing.items()):
         n = str(len(ages))
@@ -451,16 +473,16 @@ def _completion_rows(world: GitHubWorld) -> list[tuple[str, ...]]:
 
 
 def _statistics(cases: list[tuple[int, int]]) -> list[tuple[str, str]]:
-    names = ("", ":business_hours", ":median", ":p90")
+    names = ("", "business_hours", "median", "p90")
     if not cases:
         return [(name, "") for name in names]
     elapsed = sorted(s for s, _ in cases)
     means = (Fraction(sum(elapsed), len(cases)), Fraction(sum(b for _, b in cases), len(cases)))
-    values = (*means, _quantile(elapsed, Fraction(1, 2)), _quantile(elapsed, Fraction(9, 10)))
+    values = (*means, quantile(elapsed, Fraction(1, 2)), quantile(elapsed, Fraction(9, 10)))
     return [(name, _hours(value)) for name, value in zip(names, values, strict=True)]
 
 
-def _quantile(numbers: list[int], q: Fraction) -> Fraction:
+def quantile(numbers: list[int], q: Fraction) -> Fraction:
     position = (len(numbers) - 1) * q
     low = int(position)
     high = min(low + 1, len(numbers) - 1)

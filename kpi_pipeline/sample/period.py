@@ -57,6 +57,12 @@ def period_of(last_day: date, days: int) -> Period:
     return Period(first=last_day - timedelta(days=days - 1), days=days)
 
 
+def windows(first: date, last: date) -> list[tuple[date, date]]:
+    """The 30 days that end on each of the last three days, and on every 29th day before, back to the first."""
+    ends = {last - timedelta(days=n) for n in (0, 1, 2, *range(29, (last - first).days + 1, 29))}
+    return [(end - timedelta(days=29), end) for end in sorted(ends) if end >= first]
+
+
 def _busy(hub_type: str, when: date) -> float:
     level = 0.0
     for since, value in SEASONS[hub_type]:

@@ -86,18 +86,21 @@ def _percentile(ordered: Sequence[Fraction], share: Fraction) -> Fraction:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def periods(period: Period, *, rolling: bool) -> list[tuple[date, date]]:
-    """Months and quarters from the first simulated day's on, cut off at the last day; and some windows of 30 days."""
+def periods(period: Period, *, rolling: bool) -> list[tuple[str, date, date]]:
+    """Months and quarters from the first simulated day's on, cut off at the last day; and some windows of 30 days.
+
+    Each with what it puts before the name of a figure: nothing, or rolling_30_days.
+    """
     found = set()
     for day in map(period.date_of, range(period.days)):
         month = day.replace(day=1)
         quarter = month.replace(month=(month.month - 1) // 3 * 3 + 1)
         for start, months in ((month, 1), (quarter, 3)):
             after = (start + timedelta(days=31 * months)).replace(day=1)
-            found.add((start, min(after - timedelta(days=1), period.last)))
+            found.add(("", start, min(after - timedelta(days=1), period.last)))
     if rolling:
         found |= {
-            (last - timedelta(days=29), last)
+            ("rolling_30_days", last - timedelta(days=29), last)
             for last in map(period.date_of, range(period.days - 1, -1, -ROLLING_EVERY))
         }
     return sorted(found)
@@ -111,11 +114,12 @@ def rows(
     for kpi in kpis:
         mine = [one for one in seen if one.day <= period.last and (not kpi.any_of or one.places & set(kpi.any_of))]
         first = min((one.day for one in mine), default=date.max)
-        for start, end in periods(period, rolling=rolling):
+        for span, start, end in periods(period, rolling=rolling):
             if end < first:
                 continue
             result = formula([one for one in mine if start <= one.day <= end])
-            for figure, (value, n) in result.items():
+            for name, (value, n) in result.items():
+                figure = "_".join(part for part in (span, name) if part)
                 found.append((kpi.kpi_id, figure, str(start), str(end), nine_digits(value), str(n)))
     return found
 

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from kpi_pipeline.sample.dice import dice, pick, weighted, whole
-from kpi_pipeline.sample.period import Period
+from kpi_pipeline.sample.period import Period, windows
 from kpi_pipeline.sample.simulate import World
 from kpi_pipeline.sample.write import csv_line, write_file
 
@@ -328,18 +328,21 @@ def _truth(
     tickets: list[Ticket], versions: dict[int, list[dict[str, Any]]], world: World, communities: list[str]
 ) -> Iterator[Row]:
     """Every period of every figure, each from a list of slots."""
-    spans = list(periods(min(t.created for t in tickets).date(), world.period.last))
+    began = min(t.created for t in tickets).date()
+    calendar = list(periods(began, world.period.last))
+    rolling = windows(began, world.period.last)
+    spans = [*(("", *days) for days in calendar), *(("rolling_30_days", *days) for days in rolling)]
     names = companies(world)
     waiting: dict[tuple[str, str], list[Fraction]] = defaultdict(list)
-    observed: dict[tuple[str, str, str, date, date], list[tuple[int, int]]] = {}
+    observed: dict[tuple[str, str, str, str, date, date], list[tuple[int, int]]] = {}
     excluded: Counter[tuple[str, date, date]] = Counter()
     created: Counter[tuple[date, date]] = Counter()
-    for start, end in spans:
+    for span, start, end in spans:
         for statistic in ("", "resolution"):
-            observed["organisation", "organisation", statistic, start, end] = []
+            observed["organisation", "organisation", span, statistic, start, end] = []
     for ticket in tickets:
         why = "spam" if ticket.spam else "deleted" if ticket.deleted else "merged" if ticket.merged else ""
-        for period in (p for p in spans if p[0] <= ticket.created.date() <= p[1]):
+        for period in (p for p in calendar if p[0] <= ticket.created.date() <= p[1]):
             created[period] += 1
             excluded.update([(why, *period)] if why else [])
         if why:
@@ -359,12 +362,12 @@ def _truth(
                 continue
             slots = _slots(ticket, moment, versions[ticket.number])
             for grain, member in members.items():
-                for start, end in spans:
+                for span, start, end in spans:
                     if start <= moment.date() <= end:
-                        observed.setdefault((grain, member, statistic, start, end), []).append(slots)
-    for (grain, member, statistic, start, end), times in sorted(observed.items()):
+                        observed.setdefault((grain, member, span, statistic, start, end), []).append(slots)
+    for (grain, member, span, statistic, start, end), times in sorted(observed.items()):
         for figure, value in _figures(times):
-            name = "_".join(part for part in (statistic, figure) if part)
+            name = "_".join(part for part in (span, statistic, figure) if part)
             yield (f"{grain}:{name}" if name else grain, member, start, end, value, len(times))
     for (start, end), total in sorted(created.items()):
         for why in ("spam", "deleted", "merged"):

@@ -23,6 +23,10 @@ demo = true                       # invented people: the secret may be missing. 
 as_of = {as_of}                # the last day to report on; leave it out to mean yesterday
 first_day = {first_day}            # where the partitions of days begin in the Dagster UI
 
+# What fewer respondents say of a community or a theme is not shown by itself.
+[privacy]
+min_people = 3
+
 # Which hubs there are, since when, what they are called and whom they are run for: files with the columns
 # valid_from, valid_to, cluster, provider, hub, display_name, domain, helm_chart, hubspot_deal_id and,
 # optional, community ("a;b" for two), hub_type, identity_issuer. An empty valid_to means: still so.
@@ -114,6 +118,20 @@ teams = {{ infrastructure = ["example-hubs/infrastructure"] }}
 bots = ["hubs-helper"]            # accounts that are bots, though their type doesn't say so
 max_age_days = 30
 
+# What a deployment's environment says: which hub it is (groups cluster and hub), and whether that is production
+# (globs; a hub that the registry has as staging never is).
+[sources.github.deployments]
+environment = "^(?P<cluster>[^/]+)/(?P<hub>[^/]+)$"
+production = ["*/*"]
+
+# Issues that ask for a hub bear a label, and name it in title or body. The time to its deployment begins when the label
+# `complete` is put on; what passes under the labels of waiting for the customer isn't counted.
+[sources.github.hub_requests]
+label = "new-hub"
+names = '(?i)new hub: *(?P<cluster>[a-z0-9-]+)/(?P<hub>[a-z0-9-]+)'
+complete = "request-complete"
+waiting = ["waiting-for-community", "on-hold"]
+
 # Which GitHub accounts belong to the organisation's people, and when: columns login, from and to (not included;
 # empty: still).
 [sources.affiliations]
@@ -175,8 +193,10 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
     the day of its first qualifying user-day and then has a row for every day.
   - `mau_percentiles.csv`: over production hubs that were in service on all 30 days; from the 30th day on.
   - `communities_served.csv`, `running.csv`: by day.
-  - `ticket_turnaround.csv`: by period, grain and figure; hours. `ticket_faults.csv`: records rejected, by reason.
-  - `nbgitpuller_clicks.csv`: clicks and landings by period, grain and member.
+  - `ticket_turnaround.csv`: by period, grain and figure; hours. Of the windows of 30 days, as in
+    `issue_completion_time.csv`: the last three and every 29th before. `ticket_faults.csv`: records rejected, by reason.
+  - `nbgitpuller_clicks.csv`: clicks and landings by period, grain and member; of the windows of 30 days the last three
+    and every 29th before.
   - `monthly_cloud_costs.csv`, `cloud_cost_per_hub_user.csv`: by month, to the cent; `cloud_costs_quarantined.csv`.
   - `monthly_revenue.csv`, `monthly_costs.csv`: by month and category, spread day by day; `bookings.csv`: billed,
     booked and the weighted pipeline.
@@ -188,8 +208,9 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
 
 - `github/`, `affiliations/`, `upstream_work/`: issues of two repositories of its own and work in two upstream
   projects, as pages of GitHub's API and as tables. Some issues are transferred, reopened, assigned to a bot or
-  listed twice, and a few objects are broken on purpose. Their truth is in `truth/`: `issue_flows.csv`,
-  `issue_completion_time.csv`, `upstream_contributions.csv` and `github_quarantine.csv`.
+  listed twice, and a few objects are broken on purpose. Some issues ask for a hub, and deployments say when it was
+  there. Their truth is in `truth/`: `issue_flows.csv`, `issue_completion_time.csv`, `upstream_contributions.csv`,
+  `hub_deployment_time.csv`, `deployments.csv` and `github_quarantine.csv`.
 - `truth/roles/`: the KPIs of roles by month, fiscal quarter and, on some days, over the 30 days that end on them; a
   file per domain, with the figures beside them.
 """

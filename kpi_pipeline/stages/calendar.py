@@ -6,15 +6,36 @@ from zoneinfo import ZoneInfo
 import holidays
 import polars as pl
 
-from kpi_pipeline.contracts import table
+from kpi_pipeline.contracts import RECORDS, table
 from kpi_pipeline.settings import BusinessHours
-from kpi_pipeline.warehouse import Connection, fill, run, sql, transaction
+from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql, transaction
+
+# What is older was mistyped: a year of 0202 must not give two thousand years of periods. A check says where some is.
+OLDEST = date(2000, 1, 1)
+# The sources whose KPIs are by period, with the day on which a record's share in them may begin.
+BEGINS = {source: RECORDS[source].day for source in (
+    "access_logs", "charges", "cloud_costs", "github", "publications", "survey_invitations", "surveys", "upstream_work",
+)} | {
+    "deals": "least(closedate::date, contract_start_date, target_start_date)",
+    "ledger": "least(date, service_start)",
+    "tickets": "created_at::date",
+}  # fmt: skip
+
+
+def beginning(con: Connection, first_day: date) -> date:
+    """Where the calendar begins: with the earliest data, or on first_day if that is earlier."""
+    earliest = " union all ".join(
+        f"select min({day}) as day from {quote('raw.' + source)} where {day} >= $oldest"
+        for source, day in BEGINS.items()
+    )
+    found = f"select least($first_day, min(day)) from ({earliest})"
+    return scalar(con, found, {"first_day": first_day, "oldest": OLDEST})  # type: ignore[no-any-return]
 
 
 def fill_calendar(
     con: Connection, first: date, as_of: date, hours: BusinessHours, zone: ZoneInfo, fiscal_year_first_month: int
 ) -> None:
-    """Makes facts.periods and facts.business_hours, from the first day to as_of."""
+    """Makes facts.periods and facts.business_hours, from the first day to as_of, both included."""
     with transaction(con):
         run(con, "truncate facts.periods")
         run(con, "truncate facts.business_hours")

@@ -16,6 +16,7 @@ from kpi_pipeline.stages.raw import Loaded
 from kpi_pipeline.warehouse import Connection, fill, run, scalar, sql, transaction
 
 SOURCE = "hub_registry"
+KIND = "cluster_yaml"
 Hubs = list[dict[str, str | None]]
 
 
@@ -25,7 +26,7 @@ def load(con: Connection, landing: Landing, since: date | None) -> Loaded:
     Args:
         since: from when on what the first fetch shows is taken to have been so; default: the day of that fetch.
     """
-    manifests = [m for m in landing.manifests(SOURCE) if m.kind == "cluster_yaml"]
+    manifests = [m for m in landing.manifests(SOURCE) if m.kind == KIND]
     files = [(f.name, f.sha256) for m in manifests for f in m.files]
     version = fingerprint(since, table("raw.hub_registry").name, files)
     result = Loaded()

@@ -3,7 +3,6 @@
 Everything is built whole from raw each time, so that the order of runs doesn't matter.
 """
 
-from collections.abc import Sequence
 from datetime import date
 
 from kpi_pipeline.contracts import table
@@ -15,8 +14,6 @@ from kpi_pipeline.stages import raw
 from kpi_pipeline.warehouse import Connection, fill, run, sql, transaction
 
 SOURCE = "cloud_costs"
-# Currency, first day, first day that it no longer holds, reporting currency per unit.
-Rate = tuple[str, date, date, str]
 
 
 def load(con: Connection, landing: Landing, configured: CloudCosts | None) -> raw.Loaded:
@@ -31,18 +28,12 @@ def stage_cloud_costs(
     configured: CloudCosts | None,
     reporting_currency: str,
     as_of: date,
-    rates: Sequence[Rate] = (),
 ) -> None:
-    """Rebuilds staged.cloud_costs and its accounting from raw.
-
-    Args:
-        rates: of other currencies; a line in a currency without one goes to quarantine.
-    """
+    """Rebuilds staged.cloud_costs and its accounting from raw; lines without a rate go to quarantine."""
     bound: dict[str, object] = {"as_of": as_of, "reporting_currency": reporting_currency}
     with transaction(con):
         _put_deliveries(con, landing)
         _put_accounts(con, configured)
-        _put_rates(con, reporting_currency, rates)
         run(con, f"create or replace temp table cost_groups as {sql('stages', 'cloud_cost_groups')}")
         run(con, f"create or replace temp table cost_outcomes as {sql('stages', 'cloud_cost_outcomes')}", bound)
         run(con, "delete from raw.quarantine where source = $source and stage = 'staged'", {"source": SOURCE})
@@ -53,7 +44,7 @@ def stage_cloud_costs(
         ):
             run(con, f"truncate {name}")
             fill(con, table(name), sql("stages", statement), bound)
-    for name in ("cost_deliveries", "cost_accounts", "cost_rates", "cost_groups", "cost_outcomes"):
+    for name in ("cost_deliveries", "cost_accounts", "cost_groups", "cost_outcomes"):
         run(con, f"drop table temp.{name}")
 
 
@@ -89,14 +80,3 @@ def _put_accounts(con: Connection, configured: CloudCosts | None) -> None:
     run(con, "create or replace temp table cost_accounts (account varchar, target varchar)")
     if configured and configured.accounts:
         con.executemany("insert into temp.cost_accounts values (?, ?)", list(configured.accounts.items()))
-
-
-def _put_rates(con: Connection, reporting_currency: str, rates: Sequence[Rate]) -> None:
-    run(
-        con,
-        "create or replace temp table cost_rates (currency varchar, from_day date, to_day date, rate decimal(18, 9))",
-    )
-    own = (reporting_currency, date.min, date.max, "1")
-    con.executemany(
-        "insert into temp.cost_rates values (?, ?, ?, ?)", [own, *(r for r in rates if r[0] != reporting_currency)]
-    )

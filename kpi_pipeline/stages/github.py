@@ -1,19 +1,22 @@
-"""GitHub, from landed pages to facts: objects into raw (logins become keys), then issues, spells and contributions.
+"""GitHub, from landed pages to facts: objects into raw (logins become keys), then issues, deployments, contributions.
 
 What belongs here: which part of an answer is which column, and the order of steps. Set logic is in sql/.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
+import duckdb
 import polars as pl
 from pydantic import SecretStr
 
 from kpi_pipeline import identity
 from kpi_pipeline.contracts import RECORDS, table
 from kpi_pipeline.contracts.github import STREAMS
+from kpi_pipeline.errors import ConfigError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import TORN_GZIP, LandedFile, Landing, unpacked
-from kpi_pipeline.settings import GitHub
+from kpi_pipeline.settings import Deployments, GitHub
 from kpi_pipeline.sources import github_to_sqlite
 from kpi_pipeline.stages.raw import Loaded
 from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql, transaction
@@ -71,29 +74,40 @@ EVENTS = ("closed", "reopened", "assigned", "unassigned", "labeled", "unlabeled"
 IS_EVENT = ("events", "timeline")
 PULL_REQUEST = {"issues": "$.pull_request", "events": "$.issue.pull_request"}
 NUMBER_IS_IN_THE_PATH = ("timeline", "reviews", "statuses")
+# Where an issue names the hub that it asks for; nothing else of these texts is taken.
+NAMES_HUB = {"issues": ("$.title", "$.body")}
 STAGED = ("github_objects", "issues")
-FACTS = ("issue_flows", "issue_open", "issue_assigned", "issue_labels", "upstream_contributions")
+FACTS = (
+    "issue_flows", "issue_open", "issue_assigned", "issue_labels", "upstream_contributions",
+    "deployments", "hub_requests", "hub_request_waits",
+)  # fmt: skip
+# Facts that follow one from the other: what can't be used goes to quarantine in between.
+DEPLOYMENT_FACTS = ("deployments", "hub_requests", "hub_request_waits")
 PASSING = (
     "github_pages", "github_places", "github_incoming", "github_names", "github_versions", "github_repositories",
-    "github_bots", "issue_events", "issue_toggles",
+    "github_bots", "issue_events", "issue_toggles", "deployment_statuses", "hub_request_issues",
 )  # fmt: skip
 
 
-def load(con: Connection, landing: Landing, secret: SecretStr | None) -> Loaded:
+def load(con: Connection, landing: Landing, secret: SecretStr | None, names_hub: str | None = None) -> Loaded:
     """Brings raw.github up to date with the landing zone, in one transaction.
 
     Args:
         secret: key of every person_key; None: the source isn't connected, and holds nothing.
+        names_hub: the pattern by which an issue names a hub; with another one, files are read again.
     """
     files = landing.files(SOURCE, "log") if secret else []
-    keying = fingerprint(RECORDS[SOURCE].version, PATHS, EVENTS, identity.secret_fingerprint(secret) if secret else "")
+    person = identity.secret_fingerprint(secret) if secret else ""
+    keying = fingerprint(RECORDS[SOURCE].version, PATHS, EVENTS, person, names_hub or "")
+    if names_hub:
+        _check_pattern(con, "hub_requests.names", names_hub)
     before = dict(run(con, "select file, (sha256, keying) from raw.loads where source = $s", {"s": SOURCE}))
     changed = [f for f in files if before.get(f.name) != (f.sha256, keying)]
     gone = sorted(set(before) - {f.name for f in files})
     result = Loaded(files=len(changed), removed=len(gone))
     # Pages are read before the transaction, as other sources' files are.
     if changed and secret:
-        _read(con, landing, changed)
+        _read(con, landing, changed, names_hub)
         _add_keys(con, secret)
     with transaction(con):
         _forget(con, [f.name for f in changed] + gone)
@@ -116,7 +130,7 @@ def _forget(con: Connection, files: Sequence[str]) -> None:
     run(con, "delete from raw.loads where source = $s and list_contains($files, file)", chosen)
 
 
-def _read(con: Connection, landing: Landing, files: Sequence[LandedFile]) -> None:
+def _read(con: Connection, landing: Landing, files: Sequence[LandedFile], names_hub: str | None) -> None:
     columns = [c for c in RECORDS[SOURCE].columns if c.type != "UUID"]
     types = ", ".join(f"{quote(c.name)} {'TIMESTAMP' if c.type == 'TIMESTAMPTZ' else c.type}" for c in columns)
     run(
@@ -134,7 +148,8 @@ def _read(con: Connection, landing: Landing, files: Sequence[LandedFile]) -> Non
         run(con, "insert into temp.github_incoming by name select _file, _reason from temp.github_pages "
                  "where _reason is not null")  # fmt: skip
         for stream in STREAMS:
-            run(con, _insert_statement(stream), {"stream": stream})
+            bound = {"stream": stream, **_hub_groups(names_hub)} if names_hub else {"stream": stream}
+            run(con, _insert_statement(stream, names_hub is not None), bound)
 
 
 def _read_database(con: Connection, landing: Landing, file: LandedFile) -> None:
@@ -195,7 +210,7 @@ def _page(landing: Landing, file: LandedFile) -> dict[str, object]:
         return {**found, "fault": REJECT_REASONS["gzip"]}
 
 
-def _insert_statement(stream: str) -> str:
+def _insert_statement(stream: str, takes_hub: bool) -> str:
     """Objects of one stream to columns; the first thing that is wrong with one becomes its reason."""
     paths = PATHS[stream]
     reasons = [
@@ -234,6 +249,13 @@ def _insert_statement(stream: str) -> str:
         reasons.append(("missing:label", f"{event} in ('labeled', 'unlabeled') and {chosen['label']} is null"))
     if stream in NUMBER_IS_IN_THE_PATH:
         chosen["number"] = "place_number"
+    if takes_hub and stream in NAMES_HUB:
+        named = (
+            f"nullif(regexp_extract(document ->> '{path}', $pattern, $cluster_group), '') || '/' || "
+            f"nullif(regexp_extract(document ->> '{path}', $pattern, $hub_group), '')"
+            for path in NAMES_HUB[stream]
+        )
+        chosen["names_hub"] = f"lower(coalesce({', '.join(named)}))"
     if stream in PULL_REQUEST:
         chosen["is_pull_request"] = f"coalesce(json_type(document, '{PULL_REQUEST[stream]}'), 'NULL') <> 'NULL'"
     case = " ".join(f"when {condition} then '{reason}'" for reason, condition in reasons)
@@ -244,6 +266,24 @@ def _insert_statement(stream: str) -> str:
         "unnest(range(1, len(documents) + 1)) as _row from temp.github_pages "
         f"where stream = $stream and _reason is null) where {kept}"
     )
+
+
+def _hub_groups(pattern: str) -> dict[str, object]:
+    """A pattern that names a hub, with the places of its groups."""
+    groups = re.compile(pattern).groupindex
+    return {"pattern": pattern, "cluster_group": groups["cluster"], "hub_group": groups["hub"]}
+
+
+def _check_pattern(con: Connection, name: str, pattern: str) -> None:
+    try:
+        run(con, "select regexp_extract('', $pattern, 1)", {"pattern": pattern})
+    except duckdb.Error as error:
+        raise ConfigError(
+            f"kpi.toml: sources.github.{name}",
+            got=repr(pattern),
+            expected="a regular expression in RE2's syntax, which has no look-around and no back references",
+            fix="Write the pattern without them.",
+        ) from error
 
 
 def _needed(stream: str) -> tuple[str, ...]:
@@ -315,7 +355,9 @@ def stage(con: Connection, rules: GitHub | None, secret: SecretStr | None) -> No
         )
         _stage_issues(con)
         for name in FACTS:
-            fill(con, table(f"facts.{name}"), sql("stages", name))
+            if name not in DEPLOYMENT_FACTS:
+                fill(con, table(f"facts.{name}"), sql("stages", name))
+        _stage_deployments(con, rules)
     _drop(con)
 
 
@@ -325,6 +367,28 @@ def _stage_issues(con: Connection) -> None:
     run(con, "create or replace temp table issue_events as " + sql("stages", "issue_events"))
     _quarantine(con, "select _file, _row, reason, happened_at from temp.issue_events where reason is not null")
     run(con, "create or replace temp table issue_toggles as " + sql("stages", "issue_toggles"))
+
+
+def _stage_deployments(con: Connection, rules: GitHub | None) -> None:
+    """Deployments with their first terminal state, and the requests for hubs; both name hubs of the registry."""
+    deployments = rules.deployments if rules else Deployments()
+    _check_pattern(con, "deployments.environment", deployments.environment)
+    production = [glob.lower() for glob in deployments.production]
+    bound = {**_hub_groups(deployments.environment), "production": production}
+    unusable = "select _file, _row, reason, happened_at from temp.{} where reason is not null"
+    run(con, "create or replace temp table deployment_statuses as " + sql("stages", "deployment_statuses"))
+    _quarantine(con, unusable.format("deployment_statuses"))
+    fill(con, table("facts.deployments"), sql("stages", "deployments"), bound)
+    asked = rules.hub_requests if rules else None
+    labels = {
+        "request": asked.label.lower() if asked else None,
+        "complete": asked.complete.lower() if asked and asked.complete else None,
+        "waiting": [label.lower() for label in asked.waiting] if asked else [],
+    }
+    run(con, "create or replace temp table hub_request_issues as " + sql("stages", "hub_request_issues"), labels)
+    _quarantine(con, unusable.format("hub_request_issues"))
+    for name in ("hub_requests", "hub_request_waits"):
+        fill(con, table(f"facts.{name}"), sql("stages", name), labels)
 
 
 def _quarantine(con: Connection, select: str) -> None:

@@ -31,6 +31,7 @@ class Run:
 
     as_of: date
     connected: frozenset[str]
+    min_people: int
     run_id: str
     computed_at: datetime
 
@@ -57,7 +58,11 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
                 con,
                 f"insert into temp.fresh by name select *, $kpi_id as kpi_id, $hash as definition_hash "
                 f"from ({kpi.measure.formula})",
-                {"kpi_id": kpi.id, "hash": kpi.definition_hash, **parameters(kpi, this.as_of, this.connected)},
+                {
+                    "kpi_id": kpi.id,
+                    "hash": kpi.definition_hash,
+                    **parameters(kpi, this.as_of, this.connected, this.min_people),
+                },
             )
         if not run(con, "select 1 from temp.fresh where (grain, member) = ($grain, $member) limit 1", _place(kpi)):
             _say_that_there_is_none(con, kpi, this)
@@ -101,10 +106,11 @@ def stamp(kpi: Kpi, as_of: date) -> tuple[str, str]:
     return f"kpi:{kpi.id}", f"{as_of} {kpi.definition_hash}"
 
 
-def parameters(kpi: Kpi, as_of: date, connected: Set[str]) -> dict[str, object]:
-    """What a formula may refer to: $as_of, $has_<source>, and what measure and KPI bind."""
+def parameters(kpi: Kpi, as_of: date, connected: Set[str], min_people: int) -> dict[str, object]:
+    """What a formula may refer to: $as_of, $min_people, $has_<source>, and what measure and KPI bind."""
     sources = (*kpi.measure.sources, *kpi.measure.better_with)
-    return {"as_of": as_of, **{f"has_{source}": source in connected for source in sources}, **kpi.bound}
+    has = {f"has_{source}": source in connected for source in sources}
+    return {"as_of": as_of, "min_people": min_people, **has, **kpi.bound}
 
 
 def _place(kpi: Kpi) -> dict[str, object]:

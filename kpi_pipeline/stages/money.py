@@ -18,7 +18,7 @@ GOOD = {
     "deals": "select * exclude (reason, copy) from temp.lines where reason is null and copy = 1",
 }
 LINES = {"rates": "rate_lines", "ledger": "ledger_lines", "deals": "deal_lines"}
-FACTS = ("facts.recognised", "facts.bookings", "facts.pipeline")
+FACTS = ("facts.recognised", "facts.recognised_periods", "facts.bookings", "facts.pipeline")
 
 
 def stage_money(
@@ -47,11 +47,12 @@ def stage_money(
 
 
 def recognise(con: Connection, as_of: date) -> None:
-    """Makes the facts from the staged tables."""
+    """Makes the facts from the staged tables and facts.periods."""
+    categories = {f"{kind}_categories": [*names, money.UNCATEGORISED] for kind, names in money.CATEGORIES.items()}
     with transaction(con):
         for name in FACTS:
             run(con, f"truncate {quote(name)}")
-            fill(con, table(name), sql("stages", name.split(".")[1]), {"as_of": as_of})
+            fill(con, table(name), sql("stages", name.split(".")[1]), {"as_of": as_of, **categories})
 
 
 def _stage(con: Connection, source: str, good: str, told: Mapping[str, object]) -> None:

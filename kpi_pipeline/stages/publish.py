@@ -1,4 +1,4 @@
-"""The published database: built aside, complete and commented, then swapped in by rename. Readers never wait.
+"""The published database and Parquet files: built aside, complete, then swapped in as one. Readers never wait.
 
 Nothing personal belongs here: no person, no person_key, no username. Only what the `published.*` contracts declare.
 """
@@ -14,13 +14,15 @@ import duckdb
 
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, Table, table
+from kpi_pipeline.landing import sync
 from kpi_pipeline.settings import Config, Exclusion
 from kpi_pipeline.stages.checks import newest_data
 from kpi_pipeline.stages.scorecard import put_exemptions, put_targets
 from kpi_pipeline.warehouse import Connection, create_statement, quote, run, scalar, sql
 
 DATABASE = "kpis.duckdb"
-ASIDE = ".next"
+# Every file of `published/` is a link into `.current`, itself a link to one snapshot: one rename changes them all.
+ASIDE, CURRENT, SNAPSHOTS = ".next", ".current", ".snapshots"
 NEXT = "published_next"
 # Views for people, with what the database says of them.
 VIEWS = {
@@ -32,12 +34,17 @@ VIEWS = {
     "monthly_costs": "Operational costs per accrual month and category ('total': all), credits beside them.",
     "community_satisfaction": "Satisfaction per month and fiscal quarter, of all and by community, with response rate.",
     "publications": "Publications and presentations per month and fiscal quarter, of all and by community.",
-    "cost_reduction": "List price less charged price per month.",
+    "cost_reduction": "List price less charged price per month and fiscal quarter.",
     "monthly_cloud_costs": "The cloud bill per month: each hub's direct and shared cost, and what is unallocated.",
     "cloud_cost_per_hub_user": "Cloud cost per distinct user and month, by hub, hub type and for the organisation.",
-    "nbgitpuller_clicks": "Clicks and landings of nbgitpuller links per hub, month and fiscal quarter.",
+    "nbgitpuller_clicks": "Clicks and landings of nbgitpuller links by hub: month, fiscal quarter, rolling 30 days.",
+    "ticket_turnaround": "Hours to the first reply and to the resolution of tickets, per month, fiscal quarter and the "
+    "30 days that end on each day; period `day`: what is open on the as-of day.",
+    "issue_completion": "Hours from an issue's assignment to its completion, per month, fiscal quarter and the 30 days "
+    "that end on each day.",
+    "issues_closed_minus_opened": "Issues closed less opened and reopened, per month, fiscal quarter and week.",
+    "upstream_contributions": "Contributions to upstream projects per month and fiscal quarter, by project and kind.",
     "external_values": "What may be shown outside the organisation: no internal KPI, nothing that rests on few people.",
-    "ticket_turnaround": "Hours to the first reply and to the resolution of tickets, per month and fiscal quarter.",
 }
 
 
@@ -74,16 +81,45 @@ def publish(
     put_exemptions(con, config.exemptions)
     _put_exclusions(con, config.exclusions)
     _put_health(con, health, as_of)
-    parameters = {"as_of": as_of, "min_people": config.organisation.min_people}
+    parameters = {"as_of": as_of, "min_people": config.privacy.min_people}
     rows = _write_tables(con, aside / DATABASE, parameters)
-    files = _finish(aside / DATABASE)
-    # The database last: whoever sees the new one finds the new files beside it.
-    for path in (*files, aside / DATABASE):
-        with path.open("rb") as written:
-            os.fsync(written.fileno())
-        path.replace(folder / path.name)
-    aside.rmdir()
+    _finish(aside / DATABASE)
+    swap_in(aside, folder)
     return rows
+
+
+def swap_in(built: Path, folder: Path) -> None:
+    """Makes the files of a folder what readers find in `folder`, all at once; the snapshot before stays for readers."""
+    names = sorted(path.name for path in built.iterdir())
+    snapshots = folder / SNAPSHOTS
+    snapshots.mkdir(exist_ok=True)
+    for leftover in folder.glob(f"{ASIDE}-*"):
+        leftover.unlink()
+    last = max((int(path.name) for path in snapshots.glob("[0-9]*")), default=0)
+    snapshot, before = snapshots / f"{last + 1:06d}", (folder / CURRENT).resolve().name
+    for name in names:
+        sync(built / name)
+    sync(built)
+    built.replace(snapshot)
+    sync(snapshots)
+    _link(folder / CURRENT, f"{SNAPSHOTS}/{snapshot.name}")
+    for name in names:
+        if os.path.realpath(folder / name) != str((snapshot / name).resolve()):
+            _link(folder / name, f"{CURRENT}/{name}")
+    sync(folder)
+    for path in snapshots.glob("[0-9]*"):
+        if path.name not in (snapshot.name, before):
+            shutil.rmtree(path)
+    for path in folder.iterdir():
+        # A table that is no longer published.
+        if path.is_symlink() and path.readlink().parent == Path(CURRENT) and not path.exists():
+            path.unlink()
+
+
+def _link(path: Path, target: str) -> None:
+    aside = path.with_name(f"{ASIDE}-{path.name}")
+    aside.symlink_to(target)
+    aside.replace(path)
 
 
 def _write_tables(con: Connection, path: Path, parameters: Mapping[str, object]) -> dict[str, int]:
@@ -119,8 +155,8 @@ def _select(contract: Table) -> str:
             return sql("stages", f"published_{name}")
 
 
-def _finish(path: Path) -> list[Path]:
-    """Comments, views and the Parquet files; returns the latter."""
+def _finish(path: Path) -> None:
+    """Comments, views and the Parquet files."""
     with duckdb.connect(str(path)) as con:
         for contract in PUBLISHED:
             name = quote(contract.short_name)
@@ -130,13 +166,10 @@ def _finish(path: Path) -> list[Path]:
         for view, comment in VIEWS.items():
             con.execute(f"create view {quote(view)} as {sql('stages', 'view_' + view)}")
             con.execute(f"comment on view {quote(view)} is {_literal(comment)}")
-        files = []
         for contract in PUBLISHED:
             file = path.parent / f"{contract.short_name}.parquet"
             con.execute(f"copy {quote(contract.short_name)} to {_literal(str(file))} (format parquet)")
-            files.append(file)
         con.execute("checkpoint")
-    return files
 
 
 def _put_definitions(con: Connection, catalog: Catalog, as_of: date) -> None:

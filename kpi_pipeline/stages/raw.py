@@ -3,8 +3,10 @@
 A file is loaded once; again only when its bytes, its contract, the secret or the identity issuers have changed.
 """
 
+import queue
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,16 +19,19 @@ from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import LandedFile, Landing
 from kpi_pipeline.sources.files import TABLE_SUFFIXES
 from kpi_pipeline.stages import dirty
-from kpi_pipeline.stages.reading import Reader, reader, take_rejects, whole_file
-from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, transaction
+from kpi_pipeline.stages.reading import Reader, blank_rows, reader, take_rejects, whole_file
+from kpi_pipeline.warehouse import Connection, another, fill, quote, run, scalar, sql, transaction
 
-INCOMING = "temp.incoming"
+# In memory like a temporary table, but seen by all connections that read files.
+INCOMING = "incoming.rows"
 # A reason on the file as a whole: nothing of the file arrived.
 WHOLE_FILE = None
 # At most 9 decimals that say something.
 PLAIN_DECIMAL = "[+-]?[0-9]+([.][0-9]{1,9}0*)?"
 # File, row, reason.
 Reject = tuple[str, int | None, str]
+# Of a file.
+Lines = dict[str, int]
 ReadFile = Callable[[Connection, Record, LandedFile, Path], Reader]
 
 
@@ -54,6 +59,7 @@ def load(
     secret: SecretStr | None,
     connected: bool,
     read: ReadFile = reader,
+    at_once: int = 1,
 ) -> Loaded:
     """Brings raw.<source> up to date with the landing zone, in one transaction.
 
@@ -61,6 +67,7 @@ def load(
         secret: for streams that name people.
         connected: whether kpi.toml names the source; one that it doesn't name holds nothing.
         read: how a file becomes rows, where it is no table.
+        at_once: how many files to read at the same time; with more than one, rows come in no order.
     """
     files = _files_that_count(landing, record, any_suffix=read is not reader) if connected else []
     keying = _keying(con, record, secret)
@@ -71,12 +78,12 @@ def load(
     result = Loaded(files=len(changed), removed=len(gone))
     if changed or gone:
         # Files are read before the transaction: one that can't be read would abort it, with all the others.
-        rejects = _read_files(con, landing, record, changed, secret, read)
+        rejects, lines = _read_files(con, landing, record, changed, secret, read, at_once)
         with transaction(con):
             _forget(con, record, [f.name for f in changed] + gone)
-            _store(con, record, changed, keying, rejects, result)
-        for name in ("incoming", "names"):
-            run(con, f"drop table if exists temp.{name}")
+            _store(con, record, changed, keying, rejects, lines, result)
+        run(con, "detach incoming")
+        run(con, "drop table if exists temp.names")
     result.rows = scalar(con, f"select count(*) from {quote('raw.' + record.source)}")
     return result
 
@@ -109,7 +116,7 @@ def _forget(con: Connection, record: Record, files: Sequence[str]) -> None:
     if record.marks_days:
         dirty.mark(con, "staged", f"select date from {target} where list_contains($files, _file)", chosen)
     run(con, f"delete from {target} where list_contains($files, _file)", chosen)
-    for name in ("raw.quarantine", "raw.loads"):
+    for name in ("raw.quarantine", "raw.loads", "raw.log_files"):
         run(con, f"delete from {quote(name)} where source = $source and list_contains($files, file)", chosen)
 
 
@@ -120,28 +127,62 @@ def _read_files(
     files: Sequence[LandedFile],
     secret: SecretStr | None,
     read: ReadFile,
-) -> list[Reject]:
-    """Fills temp.incoming (and temp.names, where people are named); returns what never became a row of it."""
+    at_once: int,
+) -> tuple[list[Reject], Lines]:
+    """Fills incoming.rows (and temp.names, where people are named).
+
+    Returns:
+        What never became a row of it, and how many lines the files have of which only some become rows.
+    """
     columns = ", ".join(f"{quote(c.name)} {_raw_type(c)}" for c in record.columns)
-    run(con, f"create or replace temp table incoming ({columns}, _file varchar, _row bigint, _reason varchar)")
-    rejects = [reject for file in files for reject in _read(con, landing, record, file, read)]
+    run(con, "attach if not exists ':memory:' as incoming")
+    run(con, f"create or replace table {INCOMING} ({columns}, _file varchar, _row bigint, _reason varchar)")
+    connections: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+    for _ in range(at_once):
+        connections.put(another(con))
+
+    def read_one(file: LandedFile) -> FromFile:
+        own = connections.get()
+        try:
+            return _read(own, landing, record, file, read)
+        finally:
+            connections.put(own)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        found = list(pool.map(read_one, files))
+    for file, one in zip(files, found, strict=True):
+        if one.missing:
+            _shift_rows(con, file.name, one.missing)
     if record.personal and secret is not None:
         _add_keys(con, record, secret)
-    return rejects
+    lines = {file.name: one.lines for file, one in zip(files, found, strict=True) if one.lines is not None}
+    return [reject for one in found for reject in one.rejects], lines
 
 
-def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, read: ReadFile) -> list[Reject]:
+@dataclass(frozen=True)
+class FromFile:
+    """What reading a file gave beside rows: what was rejected, rows that the reader didn't count, and lines in all."""
+
+    rejects: tuple[Reject, ...]
+    missing: tuple[int, ...] = ()
+    lines: int | None = None
+
+
+def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, read: ReadFile) -> FromFile:
     try:
         source = read(con, record, file, landing.path(record.source, file))
         with whole_file(file):
             run(con, _insert_statement(record, source), {**source.parameters, "file": file.name, **_limits(file)})
         rejects = take_rejects(con, file)
+        missing = [row for row, _ in rejects]
+        if source.skips_blank:
+            with whole_file(file):
+                count = scalar(con, f"select count(*) from {INCOMING} where _file = $file", {"file": file.name})
+                missing += blank_rows(con, source, int(count) + len(rejects))
     except UnreadableFileError as error:
         run(con, f"delete from {INCOMING} where _file = $file", {"file": file.name})
-        return [(file.name, WHOLE_FILE, error.reason)]
-    if rejects:
-        _shift_rows(con, file.name, [row for row, _ in rejects])
-    return [(file.name, row, reason) for row, reason in rejects]
+        return FromFile(((file.name, WHOLE_FILE, error.reason),))
+    return FromFile(tuple((file.name, row, reason) for row, reason in rejects), tuple(missing), source.lines)
 
 
 def _limits(file: LandedFile) -> dict[str, object]:
@@ -231,14 +272,9 @@ def _raw_type(column: Column) -> str:
     return "TIMESTAMP" if column.type == "TIMESTAMPTZ" else column.type
 
 
-def _shift_rows(con: Connection, file: str, rejected: Sequence[int]) -> None:
-    """Rows were counted without those rejected; count them in, so that a row is found where we say it is."""
-    accepted_before = [row - 1 - k for k, row in enumerate(sorted(rejected))]
-    run(
-        con,
-        f"update {INCOMING} set _row = _row + len(list_filter($before, lambda b: b < _row)) where _file = $file",
-        {"before": accepted_before, "file": file},
-    )
+def _shift_rows(con: Connection, file: str, missing: Sequence[int]) -> None:
+    """Rows were counted without those missing; count them in, so that a row is found where we say it is."""
+    run(con, sql("stages", "shift_rows"), {"missing": list(missing), "file": file})
 
 
 def _is_on_hubs(record: Record) -> bool:
@@ -254,7 +290,7 @@ def _add_keys(con: Connection, record: Record, secret: SecretStr) -> None:
     """Adds a table temp.names (issuer, username, normalised, person_key) for what came in."""
     person = _person_column(record)
     name = quote(person.name)
-    run(con, "alter table temp.incoming add column issuer varchar")
+    run(con, f"alter table {INCOMING} add column issuer varchar")
     if _is_on_hubs(record):
         run(con, f"create or replace temp table overrides as {ISSUER_OVERRIDES}")
         run(con, f"update {INCOMING} set issuer = cluster")
@@ -289,6 +325,7 @@ def _store(
     files: Sequence[LandedFile],
     keying: str,
     rejects: Sequence[Reject],
+    lines: Lines,
     result: Loaded,
 ) -> None:
     target = table("raw." + record.source)
@@ -323,5 +360,8 @@ def _store(
             "insert into raw.loads values (?, ?, ?, ?, ?)",
             [(record.source, f.name, f.sha256, keying, rows.get(f.name, 0)) for f in files],
         )
+    if lines:
+        told = {"source": record.source, "files": list(lines), "lines": list(lines.values())}
+        fill(con, table("raw.log_files"), sql("stages", "log_files"), told)
     if record.marks_days:
         dirty.mark(con, "staged", f"select date from {INCOMING} where _reason is null")

@@ -16,7 +16,7 @@ from kpi_pipeline.contracts import Record
 from kpi_pipeline.errors import UnreadableFileError
 from kpi_pipeline.landing import CHUNK, TORN_GZIP, LandedFile, unpacked
 from kpi_pipeline.sources.files import TABLE_SUFFIXES
-from kpi_pipeline.warehouse import Connection, quote
+from kpi_pipeline.warehouse import Connection, quote, sql
 
 REJECTS = "reject_errors"
 REJECT_REASONS = {
@@ -35,7 +35,9 @@ class Reader:
     """A relation over a file: SQL for `from`, its parameters, and SQL for each column.
 
     `columns` maps a contract's column to an expression; `typed` says whether the format has types of its own;
-    `reasons` are further conditions that send a row to quarantine.
+    `reasons` are further conditions that send a row to quarantine. `lines` says how many lines the file has, where the
+    relation gives only those that matter. `skips_blank` says whether there are blank lines, which the reader neither
+    gives nor counts.
     """
 
     relation: str
@@ -44,6 +46,8 @@ class Reader:
     row: str
     typed: bool = False
     reasons: tuple[tuple[str, str], ...] = ()
+    lines: int | None = None
+    skips_blank: bool = False
 
 
 def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:
@@ -109,9 +113,26 @@ def _last_byte(path: Path, gz: bool) -> bytes:
     return last
 
 
-def check_gzip(path: Path) -> None:
-    """Reads all of a gzip, and so its checksum; raises one of TORN_GZIP."""
-    _last_byte(path, gz=True)
+def count_lines(path: Path, gz: bool) -> int:
+    """How many lines a file has, the last one with or without its end. Checks a gzip's checksum as well."""
+    ends, last = 0, b"\n"
+    with unpacked(path, gz) as content:
+        while chunk := content.read(CHUNK):
+            ends += chunk.count(b"\n")
+            last = chunk[-1:]
+    return ends + (last != b"\n")
+
+
+def _has_blank_line(path: Path, gz: bool) -> bool:
+    """Whether two line ends follow each other, within quotes or not."""
+    before = b""
+    with unpacked(path, gz) as content:
+        while chunk := content.read(CHUNK):
+            text = before + chunk
+            if b"\n\n" in text or b"\n\r\n" in text:
+                return True
+            before = text[-2:]
+    return False
 
 
 def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
@@ -133,6 +154,8 @@ def _csv(record: Record, file: LandedFile, path: Path, gz: bool) -> Reader:
         {"path": str(path), "compression": "gzip" if gz else "none"},
         {name: quote(f"column_{place}") for place, name in enumerate(names) if name is not None},
         "row_number() over ()",
+        # A blank line of one column is a value, though an empty one.
+        skips_blank=len(header) > 1 and _has_blank_line(path, gz),
     )
 
 
@@ -225,10 +248,14 @@ def take_rejects(con: Connection, file: LandedFile) -> list[tuple[int, str]]:
     Raises:
         UnreadableFileError: a quote isn't closed, so that what follows can't be told apart.
     """
-    tables = con.execute("select count(*) from duckdb_tables() where table_name = ?", [REJECTS]).fetchall()
-    if not tables[0][0]:
+    try:
+        rows = con.execute(
+            f"select line, min(error_type::varchar) from {REJECTS} group by all order by line"
+        ).fetchall()
+    except duckdb.CatalogException:
+        return []  # No reader that keeps them was there yet.
+    if not rows:
         return []
-    rows = con.execute(f"select line, min(error_type::varchar) from {REJECTS} group by line order by line").fetchall()
     con.execute(f"delete from {REJECTS}")
     con.execute("delete from reject_scans")
     header = 1 if _is_csv(file.name) else 0
@@ -242,6 +269,15 @@ def take_rejects(con: Connection, file: LandedFile) -> list[tuple[int, str]]:
             'Double the quotes inside a value (""), and deliver the file again under the same name.',
         )
     return [(line - header, REJECT_REASONS[kind]) for line, kind in rows]
+
+
+def blank_rows(con: Connection, source: Reader, records: int) -> list[int]:
+    """The rows of a CSV file that are blank, the header not counted; none where the count of others isn't `records`.
+
+    A quote in the middle of a bare value makes that out of step, and then rows are counted without the blank ones.
+    """
+    found: tuple[int, list[int]] = con.execute(sql("stages", "csv_blank_rows"), source.parameters).fetchall()[0]
+    return found[1] if found[0] == records else []
 
 
 def _literal(text: str) -> str:

@@ -55,6 +55,9 @@ class Pages:
         for name, content in pages.items():
             self.drop(name, content)
         self.landing.land("github", "json_pages", list_files("github", self.folder), datetime(2026, 3, 1, tzinfo=UTC))
+        self.stage()
+
+    def stage(self) -> None:
         github.load(self.con, self.landing, SECRET)
         github.stage(self.con, RULES, SECRET)
 
@@ -66,3 +69,8 @@ class Pages:
 
     def failing(self) -> set[str]:
         return {c.name for c in CHECKS if c.severity == "ERROR" and not evaluate(self.con, c, {}).passed}
+
+    def warning(self, name: str) -> tuple[str, ...]:
+        """The rows that a check finds wrong."""
+        check = next(c for c in CHECKS if c.name == name)
+        return evaluate(self.con, check, {}).rows

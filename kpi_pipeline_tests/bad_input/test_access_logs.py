@@ -1,10 +1,13 @@
 """Access logs that are wrong, lines that are no landings, and clicks against brute force."""
 
 import gzip
+import tempfile
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
@@ -13,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from kpi_pipeline.contracts import RECORDS, WAREHOUSE
+from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.sources.files import list_files
-from kpi_pipeline.stages import access_logs, raw
+from kpi_pipeline.stages import access_logs
 from kpi_pipeline.stages.checks import CHECKS, evaluate
 from kpi_pipeline.warehouse import Connection, Warehouse, create_tables, run
 
@@ -54,7 +57,7 @@ def load(tmp_path: Path) -> Given:
         with Warehouse(tmp_path / "w" / "warehouse.duckdb", tmp_path / "w" / "spill").open() as con:
             run(con, "truncate staged.hubs")
             run(con, HUBS)
-            raw.load(con, landing, RECORDS["access_logs"], SecretStr(SECRET), True, access_logs.reader)
+            access_logs.load(con, landing, SecretStr(SECRET), True)
             access_logs.count_clicks(con)
             return outcome(con)
 
@@ -68,6 +71,7 @@ def outcome(con: Connection) -> dict[str, Any]:
     return {
         "quarantine": run(con, "select file, row, reason from raw.quarantine order by all"),
         "hits": run(con, "select hub_id, person_key, repo, hits from facts.nbgitpuller_hits order by all"),
+        "lines": run(con, "select file, lines, others from raw.log_files order by all"),
     }
 
 
@@ -79,7 +83,7 @@ GOOD = [("reef/coral", key_of("zz-alice", "login.reef"), "https://github.com/exa
 def test_a_landing_in_each_format(load: Given, line: str, place: str) -> None:
     content = f"{line}\n".encode()
     found = load({place: gzip.compress(content) if place.endswith(".gz") else content})
-    assert found == {"quarantine": [], "hits": GOOD}
+    assert found == {"quarantine": [], "hits": GOOD, "lines": [(place, 1, 0)]}
 
 
 def test_garbage_is_rejected_by_line_and_the_rest_counts(load: Given) -> None:
@@ -87,6 +91,19 @@ def test_garbage_is_rejected_by_line_and_the_rest_counts(load: Given) -> None:
     found = load({"reef/coral/a.log": "\n".join(lines) + "\n"})
     assert found["hits"] == GOOD
     assert found["quarantine"] == [("reef/coral/a.log", row, "not_a_log_line") for row in (1, 4, 6, 7)]
+    assert found["lines"] == [("reef/coral/a.log", 7, 2)]
+
+
+def test_a_line_that_is_no_text_moves_no_other_and_is_counted(load: Given) -> None:
+    content = b"\xff\xfe\n" + nginx().encode() + b"\n~~~\n" + nginx("/hub/login").encode()
+    found = load({"reef/coral/a.log": content, "reef/coral/b.log": f"~~~\n{nginx()}"})
+    assert found["hits"] == [(*GOOD[0][:3], 2)]
+    assert found["quarantine"] == [
+        ("reef/coral/a.log", 1, "not_utf8"),
+        ("reef/coral/a.log", 3, "not_a_log_line"),
+        ("reef/coral/b.log", 1, "not_a_log_line"),
+    ]
+    assert found["lines"] == [("reef/coral/a.log", 4, 1), ("reef/coral/b.log", 2, 0)]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +121,8 @@ def test_garbage_is_rejected_by_line_and_the_rest_counts(load: Given) -> None:
     ],
 )
 def test_other_requests_are_no_landings_and_no_fault(load: Given, line: str) -> None:
-    assert load({"reef/coral/a.log": line + "\n"}) == {"quarantine": [], "hits": []}
+    expected = {"quarantine": [], "hits": [], "lines": [("reef/coral/a.log", 1, 1)]}
+    assert load({"reef/coral/a.log": line + "\n"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -132,12 +150,13 @@ def test_spellings_of_a_repository_are_one(load: Given, repo: str) -> None:
     ],
 )
 def test_a_file_that_is_wrong_is_rejected_whole(load: Given, place: str, content: bytes, reason: str) -> None:
-    assert load({place: content}) == {"quarantine": [(place, None, reason)], "hits": []}
+    assert load({place: content}) == {"quarantine": [(place, None, reason)], "hits": [], "lines": []}
 
 
 def test_unknown_hubs_are_rejected_and_staging_left_out(load: Given) -> None:
     found = load({"reef/kelp/a.log": nginx() + "\n", "reef/staging/a.log": nginx() + "\n"})
-    assert found == {"quarantine": [("reef/kelp/a.log", 1, "unknown_hub")], "hits": []}
+    assert found["quarantine"] == [("reef/kelp/a.log", 1, "unknown_hub")]
+    assert found["hits"] == []
 
 
 HITS = st.lists(st.tuples(st.integers(0, 130), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=14)
@@ -166,3 +185,54 @@ def test_clicks_are_what_looking_back_over_all_hits_gives(hits: list[tuple[int, 
         minutes = sorted({m for m, p, r in hits if (p, r) == (person, repo)})
         expected += sum(not any(0 < m - before <= 30 for before in minutes) for m in minutes)
     assert (clicks, total) == (expected, len(hits))
+
+
+GAPS = st.sampled_from((0, 1, 1799, 1800, 1801, 3600))
+# Seconds since the landing before, person, repository, and the logs that have the line: rotations may overlap.
+LANDINGS = st.lists(
+    st.tuples(GAPS, st.integers(0, 1), st.integers(0, 1), st.sets(st.integers(0, 2), min_size=1)),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(LANDINGS, st.permutations("abc"), st.randoms(use_true_random=False))
+def test_clicks_of_overlapping_logs_in_any_order(
+    landings: list[tuple[int, int, int, set[int]]], names: list[str], random: Random
+) -> None:
+    """Half an hour to the second; hits count each line, and garbage between them is in its place."""
+    moment, lines = datetime(2026, 1, 5, 23, 20), Counter[tuple[datetime, int, int]]()
+    logs: list[list[str]] = [["~~~"], [], [nginx("/hub/login")]]
+    for gap, person, repo, places in landings:
+        moment += timedelta(seconds=gap)
+        lines[moment, person, repo] += len(places)
+        request = f"/user/person-{person}/git-pull?repo=https://x.org/{repo}"
+        for place in places:
+            logs[place].append(nginx(request, at=f"{moment:%d/%b/%Y:%H:%M:%S} +0000"))
+    for log in logs:
+        random.shuffle(log)
+    with tempfile.TemporaryDirectory() as name, duckdb.connect() as con:
+        drop, landing = Path(name) / "drop" / "reef" / "coral", Landing(Path(name) / "landing")
+        drop.mkdir(parents=True)
+        for letter, log in zip(names, logs, strict=True):
+            (drop / f"{letter}.log").write_text("".join(f"{line}\n" for line in log) or "\n")
+        files = list_files("access_logs", Path(name) / "drop")
+        landing.land("access_logs", "nginx", files, datetime(2026, 2, 1, tzinfo=UTC))
+        create_tables(con, WAREHOUSE)
+        run(con, HUBS)
+        access_logs.load(con, landing, SecretStr(SECRET), True)
+        access_logs.count_clicks(con)
+        found = outcome(con)
+        hits = run(con, "select hit_at, person_key, repo, hits, is_click from facts.nbgitpuller_hits order by all")
+    expected = [
+        (at, key_of(f"person-{person}", "login.reef"), f"https://x.org/{repo}", count, not before)
+        for (at, person, repo), count in lines.items()
+        for before in [
+            [m for m, *of in lines if of == [person, repo] and timedelta() < at - m <= timedelta(minutes=30)]
+        ]
+    ]
+    assert hits == sorted(expected)
+    assert found["quarantine"] == [(f"reef/coral/{names[0]}.log", logs[0].index("~~~") + 1, "not_a_log_line")]
+    others = dict(zip(names, (0, 0 if logs[1] else 1, 1), strict=True))
+    assert [row[2] for row in found["lines"]] == [others[letter] for letter in "abc"]

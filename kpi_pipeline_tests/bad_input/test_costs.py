@@ -69,16 +69,21 @@ class Bill:
         (self.drop / name).parent.mkdir(parents=True, exist_ok=True)
         (self.drop / name).write_text("\n".join(rows) + "\n")
 
-    def night(self, configured: CloudCosts = TOML, as_of: date = date(2026, 3, 31), **more: Any) -> None:
+    def night(self, configured: CloudCosts = TOML, as_of: date = date(2026, 3, 31)) -> None:
         self.nights += 1
         files = list_files("cloud_costs", self.drop)
         self.landing.land("cloud_costs", "focus", files, FETCHED + timedelta(days=self.nights))
         costs.load(self.con, self.landing, configured)
-        costs.stage_cloud_costs(self.con, self.landing, configured, "USD", as_of, **more)
+        costs.stage_cloud_costs(self.con, self.landing, configured, "USD", as_of)
         costs.count_monthly_users(self.con, as_of)
         costs.allocate(self.con, configured.shared_by)
         wrong = [c.name for c in CHECKS if "cost" in c.table and not evaluate(self.con, c, {}).passed]
         assert set(wrong) <= {"redelivery_covers_what_it_replaces"}
+
+    def rates(self, *euro: tuple[str, str | None]) -> None:
+        """What the euro is worth from each day on; None: the files contradict each other."""
+        self.con.execute("truncate staged.rates")
+        self.con.executemany("insert into staged.rates values ('EUR', ?, ?)", euro)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         return self.con.execute(statement).fetchall()
@@ -283,14 +288,41 @@ def test_moments_of_other_zones_fall_on_their_utc_day(bill: Bill) -> None:
     assert bill.query("select date from staged.cloud_costs") == [(date(2026, 2, 1),)]
 
 
-def test_a_rate_holds_from_its_day_to_the_next(bill: Bill) -> None:
-    euro = {"BillingCurrency": "EUR"}
-    bill.write("2026-01.csv", euro, {**euro, "ChargePeriodStart": "2026-01-04", "ChargePeriodEnd": "2026-01-05"}, euro)
-    bill.night(rates=[("EUR", date(2026, 1, 5), date(2026, 2, 1), "1.0832")])
-    assert bill.counted() == Decimal("21.664")
-    assert bill.quarantine() == [("2026-01.csv", 2, "no_rate:EUR")]
+def test_a_bill_in_euro_is_converted_at_the_rate_of_its_day(bill: Bill) -> None:
+    """100 at 1.0832 and 50.25 at 1.10 are 108.32 and 55.275: 163.595, and 163.60 for the month."""
+    bill.rates(("2026-01-05", "1.0832"), ("2026-01-20", "1.10"))
+    euro = {"BillingCurrency": "EUR", "SubAccountId": "coral-account"}
+    late = {"ChargePeriodStart": "2026-01-20", "ChargePeriodEnd": "2026-01-21"}
+    bill.write("2026-01.csv", {**euro, "BilledCost": "100"}, {**euro, **late, "BilledCost": "50.25"})
     bill.night()
-    assert len(bill.quarantine()) == 3
+    assert bill.quarantine() == []
+    staged = bill.query("select date, currency, billed, amount from staged.cloud_costs order by date")
+    assert staged == [
+        (date(2026, 1, 5), "EUR", Decimal(100), Decimal("108.32")),
+        (date(2026, 1, 20), "EUR", Decimal("50.25"), Decimal("55.275")),
+    ]
+    assert bill.query("select hub_id, amount from facts.cloud_costs") == [("reef/coral", Decimal("163.60"))]
+
+
+def test_without_a_rate_of_its_day_a_line_is_no_part_of_the_bill(bill: Bill) -> None:
+    """Before the first rate, and where the rates of its day contradict each other: an older one doesn't slip in."""
+    bill.rates(("2026-01-05", "1.0832"), ("2026-01-07", None))
+    days = ("2026-01-04", "2026-01-05", "2026-01-06", "2026-01-07")
+    euro = {"BillingCurrency": "EUR", "ChargePeriodEnd": "2026-02-01"}
+    bill.write("2026-01.csv", *({**euro, "ChargePeriodStart": day} for day in days))
+    bill.night()
+    assert bill.counted() == Decimal("21.664")
+    assert bill.quarantine() == [("2026-01.csv", row, "no_rate:EUR") for row in (1, 4)]
+    bill.rates(("2026-01-01", "2"))
+    bill.night()
+    assert (bill.quarantine(), bill.counted()) == ([], 80)
+
+
+def test_the_reporting_currency_is_always_one(bill: Bill) -> None:
+    bill.con.execute("insert into staged.rates values ('USD', '2026-01-01', 7)")
+    bill.write("2026-01.csv", {})
+    bill.night()
+    assert bill.counted() == 10
 
 
 @pytest.mark.parametrize("as_map", [True, False])

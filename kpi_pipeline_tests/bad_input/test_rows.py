@@ -265,3 +265,55 @@ def test_hub_that_is_retired_on_that_day(org: Organisation) -> None:
     org.run()
     assert org.quarantine() == [("june.csv", 2, "hub_not_in_service")]
     assert org.user_days() == GOOD_DAYS
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_blank_lines_in_csv_are_counted_but_no_records(org: Organisation, end: str, suffix: str) -> None:
+    lines = [
+        HEADER,
+        "2025-06-01,reef,coral,zz-alice",  # 1
+        "",  # 2
+        '2025-06-01,reef,coral,"zz',  # 3, to the next quote
+        "",
+        'bobby"',
+        "",  # 4
+        "",  # 5
+        "2025-06-99,reef,coral,zz-carol",  # 6
+        "2025-06-02,reef",  # 7
+        "2025-06-02,reef,kelp,zz-alice",  # 8
+        "",  # 9
+        "2025-06-02,reef,kelp,zz-dave,more",  # 10
+        "2025-06-03,reef,coral,zz-alice",  # 11
+        "",  # 12
+        "2025-06-77,reef,coral,zz-alice",  # 13
+        "",
+    ]
+    content = (end.join(lines) + end).encode()
+    org.drop("hub_activity", f"june{suffix}", gzip.compress(content) if suffix.endswith(".gz") else content)
+    org.run()
+    file = f"june{suffix}"
+    assert org.query("select _row from raw.hub_activity order by all") == [(1,), (3,), (8,), (11,)]
+    assert org.quarantine() == [
+        (file, 6, "invalid:date"),
+        (file, 7, "wrong_column_count"),
+        (file, 10, "wrong_column_count"),
+        (file, 13, "invalid:date"),
+    ]
+
+
+def test_many_blank_lines_and_rejected_rows(org: Organisation) -> None:
+    good, short = "2025-06-01,reef,coral,zz-alice", "2025-06-01,reef"
+    lines = [good if n % 3 == 0 else "" if n % 7 else short for n in range(1, 30_001)]
+    org.drop("hub_activity", "june.csv", "\n".join([HEADER, *lines]) + "\n")
+    org.run()
+    assert org.query("select _row from raw.hub_activity order by all") == [(n,) for n in range(3, 30_001, 3)]
+    rejected = [("june.csv", n, "wrong_column_count") for n in range(7, 30_001, 7) if n % 3]
+    assert org.quarantine() == rejected
+
+
+def test_blank_lines_beside_a_bare_quote_are_left_out_of_the_count(org: Organisation) -> None:
+    lines = [HEADER, '2025-06-01,reef,coral,zz"alice', "", "2025-06-99,reef,coral,zz-bobby"]
+    org.drop("hub_activity", "june.csv", "\n".join(lines) + "\n")
+    org.run()
+    assert org.quarantine() == [("june.csv", 2, "invalid:date")]

@@ -24,6 +24,14 @@ COMPARISONS = {
         f"from read_csv('{TRUTH}/cloud_cost_per_hub_user.csv', header = true, columns = {PER_USER})",
         867,
     ),
+    "cost per user by quarter: the months' costs / the months' users": (
+        "select period_start, split_part(grain, ':', 1), member, value, numerator::decimal(38, 2), n from kpi_values "
+        "where kpi_id = 'engineering.cloud_cost_per_hub_user' and grain like '%:quarter'",
+        "select date_trunc('quarter', month)::date, grain, member, case when sum(users) > 0 then "
+        "round(sum(cost)::decimal(38, 18) / sum(users), 9)::decimal(38, 9) end, sum(cost), sum(users) "
+        f"from read_csv('{TRUTH}/cloud_cost_per_hub_user.csv', header = true, columns = {PER_USER}) group by all",
+        294,
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from kpi_pipeline_tests.end_to_end.commands import SAMPLE, published
 
 TRUTH = SAMPLE / "truth"
 KPI = "select grain, member, period_start, period_end, {} from kpi_values where kpi_id = '{}'"
+COMPLETION = f"read_csv('{TRUTH}/issue_completion_time.csv', types = {{'value': 'DECIMAL(38, 9)'}})"
 PARTS = (
     "opened",
     "reopened",
@@ -34,9 +35,20 @@ COMPARISONS = {
         for part in PARTS
     },
     "completion time and the figures beside it, to the last digit": (
-        KPI.format("value, n", "engineering.issue_completion_time"),
+        KPI.format("value, n", "engineering.issue_completion_time") + " and grain not like '%:rolling_30_days%'",
         f"select grain, member, period_start, period_end, value::decimal(38, 9), n "
-        f"from read_csv('{TRUTH}/issue_completion_time.csv', types = {{'value': 'DECIMAL(38, 9)'}})",
+        f"from {COMPLETION} where grain not like '%:rolling_30_days%'",
+    ),
+    "completion time over rolling windows, on the days that the truth has": (
+        KPI.format("value, n", "engineering.issue_completion_time") + " and grain like '%:rolling_30_days%' "
+        f"and period_end in (select period_end from {COMPLETION} where grain like '%:rolling_30_days%')",
+        f"select grain, member, period_start, period_end, value::decimal(38, 9), n "
+        f"from {COMPLETION} where grain like '%:rolling_30_days%'",
+    ),
+    "hub deployment time and the figures beside it, to the last digit": (
+        KPI.format("value, n", "engineering.hub_deployment_time"),
+        f"select grain, member, period_start, period_end, value, n "
+        f"from read_csv('{TRUTH}/hub_deployment_time.csv', types = {{'value': 'DECIMAL(38, 9)'}})",
     ),
     "upstream contributions, by month": (
         KPI.format("value::bigint", "upstream.upstream_contributions") + " and grain not like '%:%'",
@@ -66,6 +78,14 @@ def test_what_is_broken_is_in_quarantine_with_its_reason(sample_data: Path) -> N
     assert found == expected
 
 
+def test_deployments_end_with_their_first_terminal_state(sample_data: Path) -> None:
+    with duckdb.connect(str(sample_data / "warehouse" / "warehouse.duckdb"), read_only=True) as con:
+        found = con.execute("select deployment_id, finished_at, outcome from facts.deployments order by all").fetchall()
+        expected = con.execute(f"from '{TRUTH}/deployments.csv' order by all").fetchall()
+    assert found == expected
+    assert len(found) > 40
+
+
 def test_months_of_a_quarter_sum_to_it(sample_data: Path) -> None:
     with published(sample_data) as con:
         wrong = con.execute(
@@ -76,6 +96,23 @@ def test_months_of_a_quarter_sum_to_it(sample_data: Path) -> None:
             group by all having q.value <> sum(m.value)"""
         ).fetchall()
     assert wrong == []
+
+
+def test_every_day_since_the_first_close_has_its_window(sample_data: Path) -> None:
+    with published(sample_data) as con:
+        rows = con.execute(
+            "select count(*), count(distinct period_end), max(period_end) - min(period_end) + 1, "
+            "bool_and(period_end - period_start = 29), max(period_end)::varchar, count(status), min(issues) "
+            "from issue_completion where period = 'rolling_30_days' and grain = 'organisation'"
+        ).fetchall()
+        closed = con.execute(
+            f"select min(period_end) from {COMPLETION} where grain = 'organisation:rolling_30_days'"
+        ).fetchall()[0][0]
+        begins = con.execute("select min(period_end) from issue_completion where period = 'rolling_30_days'").fetchall()
+    days = rows[0][0]
+    assert rows == [(days, days, days, True, "2026-09-30", days, rows[0][6])]
+    assert days > 300
+    assert begins[0][0] <= closed
 
 
 def test_no_login_is_published_or_in_the_warehouse(sample_data: Path) -> None:

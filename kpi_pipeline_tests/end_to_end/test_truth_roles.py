@@ -26,7 +26,7 @@ where kpi_id = $kpi and coalesce(figure, '') = $figure
 @pytest.mark.parametrize("kpi", ROLE_KPIS, ids=lambda kpi: kpi.id)
 def test_published_equals_truth(sample_data: Path, kpi: catalog.Kpi) -> None:
     grain, member = kpi.place
-    figures = ("", *(figure for figure in kpi.measure.beside if figure in _figures(kpi)))
+    figures = ("", *(figure for figure in kpi.measure.figures if figure in _figures(kpi)))
     with published(sample_data) as con:
         for figure in figures:
             own = {"kpi": kpi.id, "grain": f"{grain}:{figure}" if figure else grain, "member": member}
@@ -36,7 +36,7 @@ def test_published_equals_truth(sample_data: Path, kpi: catalog.Kpi) -> None:
             assert expected
             assert {row for row in found if (row[1], row[2]) in periods} == expected
             # The truth has every month and quarter, but only some of the rolling windows.
-            assert all((end - start).days == 29 for _, start, end, _, _ in found - expected)
+            assert found == expected or "rolling" in figure
 
 
 def _figures(kpi: catalog.Kpi) -> set[str]:

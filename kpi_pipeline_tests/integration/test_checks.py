@@ -7,14 +7,19 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from kpi_pipeline.contracts import WAREHOUSE
+from kpi_pipeline.contracts import RECORDS, WAREHOUSE
 from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
-from kpi_pipeline.warehouse import Connection, create_tables
-from kpi_pipeline_tests.integration import cost_faults
+from kpi_pipeline.warehouse import Connection, create_tables, run
+from kpi_pipeline_tests.integration import cost_faults, period_faults
 
 AS_OF = date(2026, 1, 2)
-PARAMETERS: dict[str, object] = {"as_of": AS_OF, "rules": ["staff"]}
+PARAMETERS: dict[str, object] = {
+    "as_of": AS_OF,
+    "rules": ["staff"],
+    "min_people": 3,
+    "may_be_empty": [record.source for record in RECORDS.values() if record.may_be_empty],
+}
 RIGHT = """
 insert into raw.loads values ('hub_activity', 'a.csv', 'x', 'k', 400);
 insert into raw.hub_activity select date '2026-01-02', 'a', 'one', p, 1, 'a.csv', 1
@@ -30,6 +35,7 @@ insert into staged.hubs by name select 'a/one' as hub_id, date '2025-01-01' as f
 insert into raw.access_logs by name select date '2026-01-01' as date, timestamp '2026-01-01 10:00' as hit_at,
     'a' as cluster, 'one' as hub, '00000000-0000-0000-0000-000000000001'::uuid as person_key, 'r' as repo,
     'a/one/a.log' as _file, 1 as _row;
+insert into raw.log_files values ('access_logs', 'a/one/a.log', 3, 2);
 insert into facts.nbgitpuller_hits by name select date, hit_at, 'a/one' as hub_id, 'education' as hub_type, person_key,
     repo, 1 as hits, true as is_click from raw.access_logs;
 insert into raw.tickets by name select 1 as id, timestamp '2026-01-01 10:00' as created_at,
@@ -53,10 +59,23 @@ insert into facts.issue_flows values
 insert into facts.issue_open values
     ('o/r', 1, null, '2026-01-01', '2026-01-01 10:00', 'completed'), ('o/r', 1, null, '2026-01-02', null, null);
 insert into facts.issue_assigned values ('o/r', 1, '2026-01-01', '2026-01-01 09:00'), ('o/r', 1, '2026-01-02', null);
+insert into facts.deployments values
+    ('o/r', 1, 'a/one', true, 'a/one', '2026-01-01 10:00', '2026-01-01 10:01', '2026-01-01 10:05', 'success');
+insert into facts.hub_requests values ('o/r', 1, 'a/one', '2026-01-01 10:05');
+insert into facts.hub_request_waits values
+    ('o/r', 1, '2026-01-01 08:00', '2026-01-01 09:00'), ('o/r', 1, '2026-01-02', null);
 insert into kpi.kpi_values
     select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
         'r', timestamp '2026-01-03'
     from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
+insert into facts.periods values ('month', '2026-01-01', '2026-01-02', false);
+insert into staged.ledger values ('2026-01-01', 'cost', 'services', null, '2026-01-01', '2026-01-01', 3, 'USD', 1, 3,
+    'k.csv', 1);
+insert into raw.ledger values ('2026-01-01', 'cost', 'services', 3, 'USD', null, null, null, null, 'k.csv', 1);
+insert into facts.recognised values ('ledger', 'k.csv:1', 'cost', 'services', '2026-01-01', 3, 1, 3);
+insert into facts.recognised_periods
+    select 'cost', 'month', g, m, '2026-01-01', '2026-01-02', false, 3, 0, 1, 'to date'
+    from (values ('organisation', 'organisation'), ('category', 'services')) t (g, m);
 insert into staged.charges values ('reef', null, '2026-01-31', '2026-02-01', 10, 8.99, 'c', 1);
 insert into facts.cost_reductions values ('c', 1, '2026-01-01', '2026-01-31', '2026-01-31', 0.51),
     ('c', 1, '2026-02-01', '2026-02-01', '2026-02-01', 0.50);
@@ -90,6 +109,9 @@ FAULTS = {
     "update kpi.kpi_values set value = 5 where kpi_id = 'impact.mau_p10'": "percentiles_are_ordered",
     "delete from facts.nbgitpuller_hits": "every_landing_is_accounted_for",
     "update facts.nbgitpuller_hits set hits = 2": "every_landing_is_accounted_for",
+    "update raw.log_files set lines = 4": "every_log_line_is_accounted_for",
+    "update raw.log_files set lines = 0, others = -1": "every_log_line_is_accounted_for",
+    "delete from raw.log_files": "every_log_line_is_accounted_for",
     "update facts.nbgitpuller_hits set is_click = false": "clicks_begin_with_the_first_landing",
     "delete from staged.tickets": "every_ticket_is_staged",
     "delete from facts.tickets": "staged_tickets_are_in_facts",
@@ -105,6 +127,8 @@ FAULTS = {
     "null, false, 'd.csv', 1)": "months_sum_to_the_contract",
     "insert into facts.recognised values ('ledger', 'a:1', 'cost', 'services', '2026-01-01', 1, 1, 2)":
         "part_of_a_month_is_within_it",
+    "update facts.recognised_periods set amount = 2 where grain = 'category'": "periods_hold_what_is_recognised",
+    "delete from facts.recognised_periods": "periods_hold_what_is_recognised",
     "insert into raw.ledger values ('2026-01-01', 'cost', 'rent', 1, 'USD', null, null, null, null, 'l.csv', 1)":
         "every_ledger_line_is_accounted_for",
     "insert into staged.deals values ('1', 'lost', 'grants', '2026-01-01', '2026-01-01', '2026-01-01', 1, 'USD', 1, 1, "
@@ -119,12 +143,21 @@ FAULTS = {
     "update facts.survey_answers set community = 'raef'": "communities_are_known",
     "update facts.works set contents = 2": "reports_of_a_work_agree",
     **cost_faults.FAULTS,
+    **period_faults.FAULTS,
     "delete from facts.issue_flows where flow = 'reopened'": "issue_stock_and_flow",
     "delete from facts.issue_open where to_at is null": "issue_stock_and_flow",
     "update facts.issue_open set to_at = '2026-01-02 01:00' where to_at is not null": "issue_spells_are_apart",
     "update facts.issue_open set to_at = '2025-12-31' where to_at is not null": "issue_spells_are_apart",
     "update facts.issue_assigned set to_at = '2026-01-02 01:00' where to_at is not null": "assigned_spells_are_apart",
     "update staged.issues set state = 'closed'": "listing_agrees_with_events",
+    "update facts.deployments set started_at = '2026-01-01 09:59'": "deployment_times_are_possible",
+    "update facts.deployments set finished_at = '2026-01-01 10:00'": "deployment_times_are_possible",
+    "update facts.deployments set outcome = null": "deployment_times_are_possible",
+    "update facts.hub_request_waits set to_at = '2026-01-02' where to_at is not null": "hub_request_waits_are_apart",
+    "update facts.hub_request_waits set to_at = from_at": "hub_request_waits_are_apart",
+    "insert into facts.hub_requests values ('o/r', 2, 'a/one', '2026-01-01')": "hubs_are_asked_for_once",
+    "update facts.hub_requests set completed_at = '2026-01-01 10:06'": "hubs_are_asked_for_once",
+    "update facts.deployments set hub_id = null": "production_deployments_name_a_hub",
 }  # fmt: skip
 
 
@@ -134,6 +167,7 @@ def con() -> Iterator[Connection]:
         create_tables(connection, WAREHOUSE)
         connection.execute(RIGHT)
         connection.execute(cost_faults.RIGHT)
+        connection.execute(period_faults.RIGHT)
         yield connection
 
 
@@ -144,6 +178,37 @@ def failing(con: Connection) -> set[str]:
 def test_a_right_warehouse_passes(con: Connection) -> None:
     assert failing(con) == set()
     refuse_if_wrong(con, CHECKS, PARAMETERS)
+
+
+ANSWERS = """
+truncate facts.survey_answers;
+delete from kpi.kpi_values where kpi_id = 'qualitative.community_satisfaction';
+insert into facts.survey_answers by name select date '2026-01-01' + (i // 2)::integer as date, 's' as survey,
+    'reef' as community, case when i < $known then p::uuid end as person_key, 4 as score, ['speed'] as themes,
+    's' as _file, i as _row, date '2026-01-01' as invited_on, 'reef' as invited_community
+    from range(4) t (i), (select '00000000-0000-0000-0000-00000000000' || (i % $people)) u (p);
+insert into kpi.kpi_values
+    select 'qualitative.community_satisfaction', $grain, $member, '2026-01-01', '2026-01-02', 4, 4, 4, 4,
+        'insufficient', 'h', 'r', timestamp '2026-01-03';
+"""
+
+
+@pytest.mark.parametrize("grain", ["community", "community:share_of_best", "community:response_rate", "theme"])
+@pytest.mark.parametrize(
+    ("people", "known", "passes"), [(2, 4, False), (3, 4, True), (2, 2, True), (1, 3, False), (1, 2, True)]
+)
+def test_people_are_counted_and_not_answers(con: Connection, grain: str, people: int, known: int, passes: bool) -> None:
+    """Four answers, of which `known` come from `people` respondents; of the others nobody knows who gave them."""
+    told = {"known": known, "people": people, "grain": grain, "member": "speed" if grain == "theme" else "reef"}
+    for statement in ANSWERS.split(";")[:-1]:
+        run(con, statement, told)
+    assert ("few_people_are_not_shown" not in failing(con)) == passes
+
+
+@pytest.mark.parametrize("source", ["tickets", "github", "access_logs"])
+def test_an_empty_page_or_log_is_nothing_to_wonder_at(con: Connection, source: str) -> None:
+    con.execute("insert into raw.loads values (?, 'empty', 'x', 'k', 0)", [source])
+    assert failing(con) == set()
 
 
 @pytest.mark.parametrize("fault", FAULTS)

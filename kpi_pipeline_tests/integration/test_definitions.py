@@ -152,7 +152,7 @@ def test_a_kpi_of_an_existing_measure_is_one_file_and_no_python(tmp_path: Path) 
     assert "| Stand-ups attended: Night Shift | `night_shift.attendance` |" in dictionary.render(mine)
 
     day = date(2026, 3, 31)
-    this = Run(day, frozenset({"ceremonies"}), "run", datetime(2026, 4, 1, tzinfo=UTC))
+    this = Run(day, frozenset({"ceremonies"}), 3, "run", datetime(2026, 4, 1, tzinfo=UTC))
     with duckdb.connect() as con:
         create_tables(con, WAREHOUSE)
         con.execute("insert into facts.periods values ('quarter', date '2026-01-01', ?, true)", [day])

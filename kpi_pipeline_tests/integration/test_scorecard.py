@@ -25,7 +25,7 @@ QUARTERS = [
     (date(2026, 4, 1), AS_OF, False),
 ]
 LAST, RUNNING = QUARTERS[1][0], QUARTERS[2][0]
-THIS = Run(AS_OF, frozenset({"ceremonies"}), "run", datetime(2026, 5, 21, tzinfo=UTC))
+THIS = Run(AS_OF, frozenset({"ceremonies"}), 3, "run", datetime(2026, 5, 21, tzinfo=UTC))
 NO_RULES = Rules((), {"ceremonies": 14})
 
 

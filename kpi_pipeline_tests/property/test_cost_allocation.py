@@ -1,9 +1,10 @@
 """Whatever the bill and whoever the users: what is allocated is the bill to the cent, and every share is fair."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -11,7 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpi_pipeline.contracts import WAREHOUSE
-from kpi_pipeline.stages.costs import allocate
+from kpi_pipeline.landing import Landing
+from kpi_pipeline.sources.files import list_files
+from kpi_pipeline.stages.checks import evaluate
+from kpi_pipeline.stages.checks.costs import CHECKS
+from kpi_pipeline.stages.costs import allocate, stage_cloud_costs
 from kpi_pipeline.warehouse import Connection, create_tables
 
 MONTH = date(2026, 1, 1)
@@ -85,3 +90,90 @@ def _exactly(
         for part, share in shares.items():
             found[part] = found.get(part, Fraction(0)) + share * Fraction(amount)
     return found
+
+
+FIRST = date(2026, 1, 1)
+AS_OF = date(2026, 3, 15)
+# Few, so that lines fall on the first day of a rate.
+days = st.integers(0, 11).map(lambda n: FIRST + timedelta(days=n * 8))
+foreign = st.sampled_from(["USD", "EUR", "EUR", "JPY", "XTS"])
+tags = st.sampled_from(["a/one", "b/two", "nowhere", None])
+lines = st.lists(st.tuples(days, foreign, st.decimals(-1000, 1000, places=12), tags), min_size=1, max_size=25)
+# None: the files contradict each other.
+worth = st.one_of(st.none(), st.decimals("0.000000001", 200, places=9))
+rates = st.dictionaries(st.tuples(st.sampled_from(["EUR", "JPY", "USD"]), days), worth, max_size=8)
+
+
+@pytest.fixture(scope="module")
+def landing(tmp_path_factory: pytest.TempPathFactory) -> Landing:
+    """One delivery, so that all of its lines count."""
+    root: Path = tmp_path_factory.mktemp("bill")
+    (root / "drop").mkdir()
+    (root / "drop" / "bill.csv").write_text("what it says is put into raw by the test")
+    made = Landing(root / "landing")
+    made.land("cloud_costs", "focus", list_files("cloud_costs", root / "drop"), datetime(2026, 4, 1, tzinfo=UTC))
+    return made
+
+
+@given(lines, rates, uses)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_bill_is_every_line_at_the_rate_of_its_day(
+    con: Connection,
+    landing: Landing,
+    bill: list[tuple[date, str, Decimal, str | None]],
+    known: dict[tuple[str, date], Decimal | None],
+    used: dict[str, int],
+) -> None:
+    """In every month hubs + shared + unallocated are it to the cent; a line without a rate is no part of it."""
+    for name in ("raw.cloud_costs", "raw.quarantine", "staged.rates", "staged.hubs", "facts.hub_months"):
+        con.execute(f"truncate {name}")
+    con.execute("truncate facts.monthly_users")
+    con.executemany(
+        "insert into raw.cloud_costs by name select ?::date as ChargePeriodStart, ChargePeriodStart + interval 1 day "
+        "as ChargePeriodEnd, ? as BillingCurrency, ?::decimal(38, 24) as BilledCost, ? as Tags, "
+        "'x' as BillingAccountId, "
+        "date '2026-01-01' as BillingPeriodStart, date '2026-04-01' as BillingPeriodEnd, 'usage' as ChargeCategory, "
+        "'bill.csv' as _file, ? as _row",
+        [(day, currency, str(cost), tag, row) for row, (day, currency, cost, tag) in enumerate(bill)],
+    )
+    if known:
+        con.executemany(
+            "insert into staged.rates values (?, ?, ?::decimal(38, 9))",
+            [(currency, day, None if rate is None else str(rate)) for (currency, day), rate in known.items()],
+        )
+    for hub in HUBS:
+        con.execute(
+            "insert into staged.hubs by name select ? as hub_id, ? as cluster, ? as hub, "
+            "date '2025-01-01' as from_day, date '9999-12-31' as to_day, 'x' as display_name, "
+            "'production' as environment, 'hub' as kind, "
+            "'other' as hub_type, ['x'] as communities, 'x' as identity_issuer, 'f' as _file, 1 as _row",
+            [hub, *hub.split("/")],
+        )
+        for month in (date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1)):
+            con.execute("insert into facts.hub_months values (?, ?, ?, 'other')", [month, hub, hub.split("/")[0]])
+            if hub in used:
+                con.execute("insert into facts.monthly_users values (?, 'hub', ?, 1, ?)", [month, hub, used[hub]])
+    stage_cloud_costs(con, landing, None, "USD", AS_OF)
+    allocate(con, "user_days")
+
+    exact: dict[date, Fraction] = {}
+    missing = []
+    for row, (day, currency, cost, _) in enumerate(bill):
+        held = [when for code, when in known if code == currency and when <= day]
+        rate = Decimal(1) if currency == "USD" else known[currency, max(held)] if held else None
+        if day <= AS_OF and rate is None:
+            missing.append((row, f"no_rate:{currency}"))
+        elif day <= AS_OF and rate is not None:
+            month = day.replace(day=1)
+            exact[month] = exact.get(month, Fraction(0)) + Fraction(cost) * Fraction(rate)
+    found = con.execute("select month, sum(amount) from facts.cloud_costs group by month").fetchall()
+    assert dict(found) == {month: _to_the_cent(amount) for month, amount in exact.items()}
+    assert con.execute("select row, reason from raw.quarantine order by row").fetchall() == missing
+    ours = [check for check in CHECKS if "cloud_costs" in check.table or "accounting" in check.table]
+    assert [check.name for check in ours if not evaluate(con, check, {}).passed] == []
+
+
+def _to_the_cent(amount: Fraction) -> Decimal:
+    """Halves away from zero."""
+    cents = (abs(amount) * 100 + Fraction(1, 2)).__floor__()
+    return Decimal(cents if amount >= 0 else -cents) / 100

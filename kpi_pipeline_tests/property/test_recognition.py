@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kpi_pipeline.contracts import WAREHOUSE
+from kpi_pipeline.settings import BusinessHours
+from kpi_pipeline.stages.calendar import fill_calendar
 from kpi_pipeline.stages.money import recognise
 from kpi_pipeline.warehouse import Connection, create_tables
 
@@ -126,3 +129,51 @@ def test_a_credit_note_mirrors_what_it_takes_back(con: Connection) -> None:
     recognise(con, date(2024, 3, 3))
     found = con.execute("select sum(amount), sum(amount_to_date) from facts.recognised group by month").fetchall()
     assert set(found) == {(0, 0)}
+
+
+KINDS = st.sampled_from(
+    [("revenue", "grants"), ("revenue", "uncategorised"), ("cost", "services"), ("cost", "executive")]
+)
+
+
+@PROPERTY
+@given(
+    lines=st.lists(st.tuples(KINDS, AMOUNTS, DAYS, LENGTHS), min_size=1, max_size=8),
+    as_of=DAYS,
+    fiscal_month=st.integers(1, 12),
+)
+def test_quarters_sum_their_months_and_categories_the_whole(
+    con: Connection, lines: list[tuple[tuple[str, str], Decimal, date, int]], as_of: date, fiscal_month: int
+) -> None:
+    """Whenever the fiscal year begins; every month from the first service day on, and none to come."""
+    put(con, [line[1:] for line in lines])
+    for row, ((kind, category), *_) in enumerate(lines):
+        con.execute("update staged.ledger set kind = ?, category = ? where _row = ?", [kind, category, row])
+    fill_calendar(con, FIRST, as_of, BusinessHours(), ZoneInfo("UTC"), fiscal_month)
+    recognise(con, as_of)
+    rows = con.execute(
+        "select kind, period, grain, member, period_start, period_end, coalesce(amount, 0) "
+        "from facts.recognised_periods"
+    ).fetchall()
+    said = {row[:5]: row[6] for row in rows}
+    for kind in ("revenue", "cost"):
+        begun = [first for (k, _), _, first, _ in lines if k == kind and first <= as_of]
+        first = min(begun, default=as_of + timedelta(days=1)).replace(day=1)
+        months = {month for month in _months(FIRST, as_of) if month >= first and begun}
+        assert {row[4] for row in rows if row[:2] == (kind, "month")} == months
+    for kind, period, grain, member, start, end, amount in rows:
+        if grain == "organisation":
+            parts = [said[key] for key in said if key[:3] == (kind, period, "category") and key[4] == start]
+            assert amount == sum(parts)
+        if period == "quarter":
+            months_of_it = [key for key in said if key[:4] == (kind, "month", grain, member) and start <= key[4] <= end]
+            assert amount == sum(said[key] for key in months_of_it)
+    done = con.execute(
+        "select kind, sum(amount_to_date) from facts.recognised where month <= ? group by kind", [as_of]
+    ).fetchall()
+    for kind, amount in done:
+        assert amount == sum(v for key, v in said.items() if key[:3] == (kind, "month", "organisation"))
+
+
+def _months(first: date, last: date) -> list[date]:
+    return sorted({(first + timedelta(days=n)).replace(day=1) for n in range((last - first).days + 1)})

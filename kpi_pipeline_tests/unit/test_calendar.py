@@ -7,9 +7,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from kpi_pipeline.contracts import TABLES
+from kpi_pipeline.contracts import TABLES, WAREHOUSE
 from kpi_pipeline.settings import BusinessHours
-from kpi_pipeline.stages.calendar import fill_calendar, working_hours
+from kpi_pipeline.stages.calendar import beginning, fill_calendar, working_hours
 from kpi_pipeline.warehouse import create_tables
 
 UTC = ZoneInfo("UTC")
@@ -39,6 +39,40 @@ def test_months_quarters_and_weeks() -> None:
     assert weeks[0] == (date(2023, 12, 25), date(2023, 12, 31), True)
     assert weeks[1] == (date(2024, 1, 1), date(2024, 1, 7), True)
     assert weeks[-1] == (date(2024, 2, 26), date(2024, 2, 29), False)
+
+
+def test_thirty_days_end_on_every_day() -> None:
+    """From the first day to the as-of day, leap day included; 29 February less 29 days is 31 January."""
+    windows = [row[1:] for row in periods(date(2024, 2, 28), date(2024, 3, 1)) if row[0] == "rolling_30_days"]
+    assert windows == [
+        (date(2024, 1, 30), date(2024, 2, 28), True),
+        (date(2024, 1, 31), date(2024, 2, 29), True),
+        (date(2024, 2, 1), date(2024, 3, 1), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("created", "begins"),
+    [
+        ((), date(2025, 7, 1)),
+        (("2026-03-01",), date(2025, 7, 1)),
+        (("2026-03-01", "2023-11-05"), date(2023, 11, 5)),
+        (("2023-11-05", "0202-11-05"), date(2023, 11, 5)),
+        (("1999-12-31",), date(2025, 7, 1)),
+        (("2000-01-01",), date(2000, 1, 1)),
+    ],
+)
+def test_the_calendar_begins_with_the_earliest_data(created: tuple[str, ...], begins: date) -> None:
+    """A ticket from before first_day has its month; a mistyped year gives no centuries of months."""
+    with duckdb.connect() as con:
+        create_tables(con, WAREHOUSE)
+        for number, day in enumerate(created):
+            con.execute(
+                "insert into raw.tickets by name select ? as id, ?::timestamptz as created_at, "
+                "now() as updated_at, 2 as status, uuid() as person_key, 'f' as _file, 1 as _row",
+                [number, day],
+            )
+        assert beginning(con, date(2025, 7, 1)) == begins
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from kpi_pipeline.warehouse import create_tables, quote, run
 PACKAGED = Path(catalog.__file__).parent
 # What a KPI without a scope binds; an example may say otherwise.
 UNSCOPED = {"own_grain": "organisation", "own_member": "organisation", "scope": []}
+MIN_PEOPLE = 3  # what examples say of few people is by the default
 EXAMPLES = [(m, e) for m in catalog.load().measures for e in m.examples]
 
 
@@ -30,7 +31,10 @@ def test_worked_example(measure: Measure, example: Example) -> None:
                 columns = ", ".join(quote(column) for column in row)
                 marks = ", ".join(f"${column}" for column in row)
                 con.execute(f"insert into {quote(name)} ({columns}) values ({marks})", row)
-        bound = {**measure.bound, **UNSCOPED, **connected(measure), "as_of": example.as_of, **example.parameters}
+        bound = {
+            **measure.bound, **UNSCOPED, **connected(measure), "as_of": example.as_of, "min_people": MIN_PEOPLE,
+            **example.parameters,
+        }  # fmt: skip
         fields = ("grain", "member", "period_start", "period_end", "value", "n", "status")
         found = run(con, f"select {', '.join(fields)} from ({measure.formula})", bound)
     # TOML knows no null: a field that an example leaves out has none.
@@ -57,6 +61,7 @@ def test_every_kpi_of_the_organisation_is_there() -> None:
         "community_guidance.nbgitpuller_clicks",
         "community_guidance.ticket_turnaround_time",
         "engineering.cloud_cost_per_hub_user",
+        "engineering.hub_deployment_time",
         "engineering.issue_completion_time",
         "engineering.issues_closed_minus_opened",
         "impact.communities_served",

@@ -63,6 +63,15 @@ def refused(folder: Path, text: str) -> ConfigError:
     return error
 
 
+def test_two_people_are_too_few_to_be_shown(tmp_path: Path) -> None:
+    """Each of two would know what the other said."""
+    more = "[privacy]\nmin_people = {}\n\n[organisation]"
+    assert load(tmp_path).config.privacy.min_people == 3
+    assert load(tmp_path, changed("[organisation]", more.format(5))).config.privacy.min_people == 5
+    error = refused(tmp_path, changed("[organisation]", more.format(2)))
+    assert "min_people" in error.culprit
+
+
 def test_good_configuration(tmp_path: Path) -> None:
     found = load(tmp_path)
     rule = found.config.exclusions[0]

@@ -98,6 +98,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "kpi/engineering/cloud_cost_per_hub_user",
             "kpi/engineering/issues_closed_minus_opened",
             "kpi/engineering/issue_completion_time",
+            "kpi/engineering/hub_deployment_time",
         },
         "github": {
             *(
@@ -107,6 +108,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             ),
             *("staged/github_objects", "staged/issues", "facts/issue_flows", "facts/issue_open"),
             *("facts/issue_assigned", "facts/issue_labels", "facts/upstream_contributions"),
+            *("facts/deployments", "facts/hub_requests", "facts/hub_request_waits"),
         },
         "upstream": {"kpi/upstream/upstream_contributions"},
         "impact": {
@@ -153,6 +155,7 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
             "staged/deals",
             "staged/rates",
             "facts/recognised",
+            "facts/recognised_periods",
             "facts/bookings",
             "facts/pipeline",
         },
@@ -216,6 +219,11 @@ def test_a_table_shows_its_columns_and_rows(nodes: dict[str, Any], name: str) ->
 def test_row_counts_are_those_of_the_published_tables(nodes: dict[str, Any], live: Live) -> None:
     counted = {name: latest(node)["dagster/row_count"] for name, node in nodes.items() if name.startswith("published/")}
     assert counted == {f"published/{name}": len(rows) for name, rows in values(live.data_dir).items()}
+
+
+def test_publishing_says_what_the_landing_zone_has_forgotten(nodes: dict[str, Any]) -> None:
+    shown = latest(nodes["published/data_health"])
+    assert (shown["landing_contents_deleted"], shown["landing_bytes_deleted"]) == (0, 0)
 
 
 def test_every_check_is_there_and_blocks_where_it_must(nodes: dict[str, Any]) -> None:

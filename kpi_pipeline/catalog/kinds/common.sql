@@ -22,14 +22,18 @@ placed as (
 
 period as (
     -- A month and a quarter to date can be the same days: one row.
-    select period_start, period_end, bool_or(is_closed) as is_closed
+    select '' as span, period_start, period_end, bool_or(is_closed) as is_closed
     from facts.periods
-    where kind in ('month', 'quarter') or (kind = 'rolling_30_days' and $rolling)
+    where kind in ('month', 'quarter')
     group by period_start, period_end
+    union all
+    select kind, period_start, period_end, is_closed
+    from facts.periods
+    where kind = 'rolling_30_days' and $rolling
 ),
 
 slot as (
-    select m.grain, m.member, p.period_start, p.period_end, p.is_closed
+    select m.grain, m.member, p.*
     from (select grain, member, min(date) as first_date from placed group by grain, member) as m
     inner join period as p on m.first_date <= p.period_end
 ),

@@ -4,11 +4,7 @@
 --   business_seconds BIGINT    of these, within business hours; null: not observed
 total as (
     select
-        s.grain,
-        s.member,
-        s.period_start,
-        s.period_end,
-        s.is_closed,
+        s.*,
         list_sort(list(o.seconds) filter (where o.seconds is not null)) as sorted,
         coalesce(sum(o.seconds), 0)::hugeint as seconds,
         count(o.seconds) as n,
@@ -26,7 +22,7 @@ fraction as (
     select *, '' as figure, seconds * 10 as tenths, n as parts
     from total
     union all
-    select *, ':business_hours', business_seconds * 10, business_n
+    select *, 'business_hours', business_seconds * 10, business_n
     from total
     where business_n > 0
     union all
@@ -37,13 +33,13 @@ fraction as (
         + coalesce(t.sorted[(t.n - 1) * q.tenth // 10 + 2], 0)::hugeint * ((t.n - 1) * q.tenth % 10),
         1
     from total as t
-    cross join (values (':median', 5), (':p90', 9)) as q (figure, tenth)
+    cross join (values ('median', 5), ('p90', 9)) as q (figure, tenth)
     where t.n > 0
 )
 
 -- Rounded half up at the ninth decimal, in integers: a float would be off.
 select
-    grain || figure as grain,
+    concat_ws(':', grain, nullif(concat_ws('_', nullif(span, ''), nullif(figure, '')), '')) as grain,
     member,
     period_start,
     period_end,
@@ -53,11 +49,11 @@ select
                 * 0.000000001::decimal(10, 9)
     end as value,
     case
-        when parts > 0 and figure in ('', ':business_hours')
+        when parts > 0 and figure in ('', 'business_hours')
             then ((tenths * 2000000000 + 10 * $seconds_per_unit) // (20 * $seconds_per_unit))::decimal(28, 0)
                 * 0.000000001::decimal(10, 9)
     end as numerator,
-    case when figure in ('', ':business_hours') then parts end as denominator,
+    case when figure in ('', 'business_hours') then parts end as denominator,
     n,
     people,
     case

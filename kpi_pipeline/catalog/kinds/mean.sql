@@ -5,11 +5,7 @@
 --   invited, responded BIGINT    how many were asked on its date, and how many of those answered, whenever
 total as (
     select
-        s.grain,
-        s.member,
-        s.period_start,
-        s.period_end,
-        s.is_closed,
+        s.*,
         coalesce(sum(o.score), 0)::hugeint as score,
         count(o.score) as n,
         count(*) filter (where o.is_best) as best,
@@ -25,31 +21,25 @@ total as (
 ),
 
 ratio as (
-    select
-        grain, member, period_start, period_end, is_closed, people, n, score as numerator, n as denominator,
-        1 as factor
+    select *, '' as figure, n as observations, score as numerator, n as denominator, 1 as factor
     from total
     union all
-    select grain || ':share_of_best', member, period_start, period_end, is_closed, people, n, best, n, 100
+    select *, 'share_of_best', n, best, n, 100
     from total
     where n > 0
     union all
-    select
-        grain || ':nps', member, period_start, period_end, is_closed, people, asked_to_promote,
-        promoters, asked_to_promote, 100
+    select *, 'nps', asked_to_promote, promoters, asked_to_promote, 100
     from total
     where asked_to_promote > 0
     union all
-    select
-        grain || ':response_rate', member, period_start, period_end, is_closed, people, invited::bigint,
-        responded, invited, 100
+    select *, 'response_rate', invited::bigint, responded, invited, 100
     from total
     where invited > 0
 )
 
 -- Rounded half away from zero at the ninth decimal, in integers; NPS can be negative.
 select
-    grain,
+    concat_ws(':', grain, nullif(concat_ws('_', nullif(span, ''), nullif(figure, '')), '')) as grain,
     member,
     period_start,
     period_end,
@@ -61,11 +51,11 @@ select
     end as value,
     numerator,
     denominator,
-    n,
+    observations as n,
     people,
     case
         when denominator = 0 then 'no data'
-        when n < $min_n then 'insufficient'
+        when observations < $min_n then 'insufficient'
         when is_closed then 'ok'
         else 'to date'
     end as status

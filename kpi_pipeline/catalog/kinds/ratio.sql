@@ -3,11 +3,7 @@
 --   n BIGINT                          how many observations it stands for
 total as (
     select
-        s.grain,
-        s.member,
-        s.period_start,
-        s.period_end,
-        s.is_closed,
+        s.*,
         sum(o.numerator)::decimal(38, 9) as numerator,
         sum(o.denominator)::decimal(38, 9) as denominator,
         coalesce(sum(o.n), 0)::bigint as n,
@@ -25,7 +21,7 @@ whole as (
 
 -- Rounded half up at the ninth decimal, in integers: a float would be off.
 select
-    grain,
+    concat_ws(':', grain, nullif(span, '')) as grain,
     member,
     period_start,
     period_end,

@@ -1,4 +1,5 @@
--- Cost allocated to hubs in a calendar month / distinct people of that month; ratio of sums at every grain.
+-- Cost allocated to hubs in a calendar month / distinct people of that month; ratio of sums at every grain, and over the
+-- months of a fiscal quarter.
 with cost as (
     select
         c.month,
@@ -38,19 +39,29 @@ summed as (
     group by p.month, p.grain, p.member
 ),
 
+-- Of a quarter, the months' costs and the months' users are summed: somebody who is there in each month counts in each.
 figure as (
     select
-        s.*,
+        p.kind,
+        p.period_start,
         p.period_end,
-        coalesce(u.users, 0) as users,
-        case
-            when not p.is_closed then 'to date'
-            when coalesce(u.users, 0) = 0 then 'idle'
-            else 'ok'
-        end as status
+        p.is_closed,
+        s.grain,
+        s.member,
+        sum(s.cost)::decimal(38, 2) as cost,
+        sum(s.direct_cost)::decimal(38, 2) as direct_cost,
+        sum(s.shared_cost)::decimal(38, 2) as shared_cost,
+        sum(s.idle_cost)::decimal(38, 2) as idle_cost,
+        coalesce(sum(u.users), 0)::bigint as users
     from summed as s
-    inner join facts.periods as p on p.kind = 'month' and p.period_start = s.month
+    inner join facts.periods as p on p.kind in ('month', 'quarter') and s.month between p.period_start and p.period_end
     left join facts.monthly_users as u on s.month = u.month and s.grain = u.grain and s.member = u.member
+    group by p.kind, p.period_start, p.period_end, p.is_closed, s.grain, s.member
+),
+
+judged as (
+    select *, case when not is_closed then 'to date' when users = 0 then 'idle' else 'ok' end as status
+    from figure
 ),
 
 bill as (
@@ -63,9 +74,9 @@ bill as (
 )
 
 select
-    grain,
+    case kind when 'month' then grain else grain || ':quarter' end as grain,
     member,
-    month as period_start,
+    period_start,
     period_end,
     -- In whole numbers to the ninth digit, half up: a division of its own would go through a float.
     case when users > 0 then
@@ -77,12 +88,12 @@ select
     users as denominator,
     users as n,
     status
-from figure
+from judged
 union all
 select
     f.grain || ':' || s.statistic,
     f.member,
-    f.month,
+    f.period_start,
     f.period_end,
     -- As wide as the value above, which a union would else round to cents.
     (case s.statistic
@@ -97,10 +108,10 @@ select
     null,
     f.users,
     f.status
-from figure as f
-inner join bill as b on f.month = b.month
+from judged as f
+inner join bill as b on f.period_start = b.month
 cross join
     (
         values ('cost'), ('direct_cost'), ('shared_cost'), ('idle_cost'), ('bill'), ('unallocated')
     ) as s (statistic)
-where f.grain = 'organisation' or s.statistic not in ('bill', 'unallocated')
+where f.kind = 'month' and (f.grain = 'organisation' or s.statistic not in ('bill', 'unallocated'))

@@ -1,5 +1,5 @@
 -- Mean answer per month and fiscal quarter; beside it the share of 4 and 5, the response rate and the themes. What rests
--- on fewer than $minimum_people people is not shown but for the organisation.
+-- on fewer than $min_people people is not shown but for the organisation.
 with period as (
     -- A month and a quarter to date can be the same days: one row.
     select period_start, period_end, bool_or(is_closed) as is_closed
@@ -85,9 +85,9 @@ ratio as (
 judged as (
     select
         *,
-        not starts_with(grain, 'organisation') and least(people, n) < $minimum_people as is_hidden,
+        not starts_with(grain, 'organisation') and least(people, n) < $min_people as is_hidden,
         case
-            when answers < $minimum_answers or (not starts_with(grain, 'organisation') and people < $minimum_people)
+            when answers < $minimum_answers or (not starts_with(grain, 'organisation') and people < $min_people)
                 then 'insufficient'
             when is_closed then 'ok'
             else 'to date'
@@ -121,12 +121,12 @@ select
     member,
     period_start,
     period_end,
-    case when people >= $minimum_people then answers end,
+    case when people >= $min_people then answers end,
     null,
     null,
     answers,
     case
-        when answers < $minimum_answers or people < $minimum_people then 'insufficient'
+        when answers < $minimum_answers or people < $min_people then 'insufficient'
         when is_closed then 'ok'
         else 'to date'
     end as status

@@ -1,5 +1,5 @@
--- Hours that an issue was open and assigned to a human, from its first assignment to its final completed close; by month of
--- that close. Whole seconds, divided in integers: 1.5 hours are 1.500000000.
+-- Hours that an issue was open and assigned to a human, from its first assignment to its final completed close; by the period
+-- of that close: months are the KPI, quarters and rolling windows stand beside it. Whole seconds, divided in integers: 1.5 hours are 1.500000000.
 with spell as (
     select
         repository,
@@ -98,88 +98,102 @@ expanded as (
     from total
 ),
 
-month as (
-    select m.grain, m.member, p.period_start, p.period_end, p.is_closed
-    from (
-        select grain, member, min(closed_at)::date as first_date
-        from expanded
-        where closed_at is not null and member is not null
-        group by grain, member
-    ) as m
-    inner join facts.periods as p on p.kind = 'month' and p.period_end >= m.first_date and p.period_start <= $as_of
+closed as (
+    select *, closed_at::date as date
+    from expanded
+    where closed_at is not null and member is not null
 ),
 
-figure as (
+frame as (
+    select m.grain, m.member, p.kind, p.period_start, p.period_end, p.is_closed
+    from (select grain, member, min(date) as first_date from closed group by grain, member) as m
+    inner join facts.periods as p on p.period_end >= m.first_date and p.period_start <= $as_of
+    where p.kind in ('month', 'quarter', 'rolling_30_days')
+),
+
+counted as (
     select
-        m.grain,
-        m.member,
-        m.period_start,
-        m.period_end,
-        m.is_closed,
-        list_sort(list(e.seconds) filter (where e.seconds is not null)) as sorted,
-        sum(e.seconds)::hugeint as seconds,
-        sum(e.business_seconds)::hugeint as business_seconds,
-        count(e.seconds) as n
-    from month as m
-    left join expanded as e
-        on m.grain = e.grain and m.member = e.member and e.closed_at::date between m.period_start and m.period_end
-    group by all
+        c.grain,
+        c.member,
+        p.kind,
+        p.period_start,
+        list_sort(list(c.seconds)) as sorted,
+        sum(c.seconds)::hugeint as seconds,
+        sum(c.business_seconds)::hugeint as business_seconds,
+        count(*) as n
+    from facts.periods as p
+    inner join closed as c on c.date between p.period_start and p.period_end
+    where p.kind in ('month', 'quarter', 'rolling_30_days')
+    group by c.grain, c.member, p.kind, p.period_start
+),
+
+-- Of the many windows of a repository or a team, those in which something was closed.
+figure as (
+    select f.*, c.sorted, c.seconds, c.business_seconds, coalesce(c.n, 0) as n
+    from frame as f
+    left join counted as c
+        on f.grain = c.grain and f.member = c.member and f.kind = c.kind and f.period_start = c.period_start
+    where f.kind <> 'rolling_30_days' or f.grain = 'organisation' or c.n > 0
 ),
 
 -- Every value as a fraction of hours: seconds x 10 / (n x 36000).
 fraction as (
-    select grain, member, period_start, period_end, is_closed, n, 'value' as statistic, seconds * 10 as tenths, n as parts
+    select *, unnest(['', 'business_hours', 'median', 'p90']) as statistic, unnest([
+        seconds * 10,
+        business_seconds * 10,
+        sorted[(n - 1) * 5 // 10 + 1]::hugeint * (10 - (n - 1) * 5 % 10)
+        + coalesce(sorted[(n - 1) * 5 // 10 + 2], 0) * ((n - 1) * 5 % 10),
+        sorted[(n - 1) * 9 // 10 + 1]::hugeint * (10 - (n - 1) * 9 % 10)
+        + coalesce(sorted[(n - 1) * 9 // 10 + 2], 0) * ((n - 1) * 9 % 10)
+    ]) as tenths, unnest([n, n, 1, 1]) as parts
     from figure
-    union all
-    select grain, member, period_start, period_end, is_closed, n, 'business_hours', business_seconds * 10, n
-    from figure
+),
+
+shown as (
+    select
+        concat_ws(':', grain, nullif(concat_ws('_', nullif(kind, 'month'), nullif(statistic, '')), '')) as grain,
+        member,
+        period_start,
+        period_end,
+        n,
+        case when n > 0 then tenths end as tenths,
+        parts,
+        statistic in ('', 'business_hours') as is_mean,
+        case when n = 0 then 'no data' when is_closed then 'ok' else 'to date' end as status
+    from fraction
     union all
     select
-        f.grain,
-        f.member,
-        f.period_start,
-        f.period_end,
-        f.is_closed,
-        f.n,
-        q.statistic,
-        f.sorted[(f.n - 1) * q.tenth // 10 + 1] * (10 - (f.n - 1) * q.tenth % 10)
-        + coalesce(f.sorted[(f.n - 1) * q.tenth // 10 + 2], 0) * ((f.n - 1) * q.tenth % 10),
-        case when f.n > 0 then 1 else 0 end
-    from figure as f
-    cross join (values ('median', 5), ('p90', 9)) as q (statistic, tenth)
-    union all
-    select
-        grain,
+        grain || ':open_assigned_age',
         member,
         $as_of::date,
         $as_of::date,
-        true,
         count(*),
-        'open_assigned_age',
         sum(seconds)::hugeint * 10,
-        count(*)
+        count(*),
+        true,
+        'ok'
     from expanded
     where closed_at is null and member is not null
     group by grain, member
 )
 
 select
-    grain || case statistic when 'value' then '' else ':' || statistic end as grain,
+    grain,
     member,
     period_start,
     period_end,
     case
-        when parts > 0
-            then ((tenths::hugeint * 2000000000 + parts * 36000) // (parts * 72000))::decimal(27, 0) * 0.000000001
+        when tenths is not null
+            then ((tenths * 2000000000 + parts * 36000) // (parts * 72000))::decimal(27, 0) * 0.000000001
     end as value,
     case
-        when statistic in ('value', 'business_hours', 'open_assigned_age') and parts > 0
-            then ((tenths::hugeint * 2000000000 + 36000) // 72000)::decimal(27, 0) * 0.000000001
+        when is_mean and tenths is not null
+            then ((tenths * 2000000000 + 36000) // 72000)::decimal(27, 0) * 0.000000001
     end as numerator,
-    case when statistic in ('value', 'business_hours', 'open_assigned_age') then parts end as denominator,
+    case when is_mean then parts end as denominator,
     n,
-    case when is_closed then 'ok' else 'to date' end as status
-from fraction
+    status
+from shown
 union all
 select grain || ':open_assigned', member, $as_of::date, $as_of::date, count(*), null, null, count(*), 'ok'
 from expanded

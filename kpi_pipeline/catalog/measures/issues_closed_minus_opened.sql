@@ -30,6 +30,7 @@ frame as (
     select m.grain, m.member, p.kind, p.period_start, p.period_end, p.is_closed
     from (select grain, member, min(date) as first_date from stock group by grain, member) as m
     inner join facts.periods as p on p.period_end >= m.first_date and p.period_start <= $as_of
+    where p.kind in ('month', 'quarter', 'week')
 ),
 
 counted as (
@@ -49,7 +50,7 @@ counted as (
         count(*) filter (where f.flow = 'deleted') as deleted
     from flow as f
     inner join facts.periods as p on f.date between p.period_start and p.period_end
-    where f.member is not null
+    where f.member is not null and p.kind in ('month', 'quarter', 'week')
     group by f.grain, f.member, p.kind, p.period_start
 ),
 

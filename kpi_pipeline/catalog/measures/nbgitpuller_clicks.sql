@@ -1,11 +1,20 @@
--- Clicks per month and fiscal quarter, by hub and hub type; all landings beside them.
-with period as (
+-- Clicks per month, fiscal quarter, and in the 30 days that end on each day, by hub and hub type; all landings beside them.
+with reach as (
+    select min(date) as first_day from facts.nbgitpuller_hits
+),
+
+period as (
     -- In its first month a quarter that runs is the month.
-    select period_start, period_end, bool_or(is_closed) as is_closed
-    from facts.periods
-    where kind in ('month', 'quarter') and period_start <= $as_of
-        and period_end >= (select date_trunc('month', min(date)) from facts.nbgitpuller_hits)
-    group by period_start, period_end
+    select '' as span, p.period_start, p.period_end, bool_or(p.is_closed) as is_closed
+    from facts.periods as p
+    inner join reach as r on p.period_end >= date_trunc('month', r.first_day)
+    where p.kind in ('month', 'quarter') and p.period_start <= $as_of
+    group by p.period_start, p.period_end
+    union all
+    select p.kind, p.period_start, p.period_end, p.is_closed
+    from facts.periods as p
+    inner join reach as r on p.period_end >= r.first_day
+    where p.kind = 'rolling_30_days' and p.period_end <= $as_of
 ),
 
 hit as (
@@ -17,21 +26,26 @@ hit as (
     where date <= $as_of
 ),
 
+day as (
+    select date, grain, member, count(*) filter (where is_click) as clicks, sum(hits) as hits
+    from hit
+    group by date, grain, member
+),
+
 counted as (
-    select p.period_start, p.period_end, p.is_closed, h.grain, h.member,
-        count(*) filter (where h.is_click) as clicks, sum(h.hits) as hits
+    select p.*, d.grain, d.member, sum(d.clicks) as clicks, sum(d.hits) as hits
     from period as p
-    inner join hit as h on h.date between p.period_start and p.period_end
+    inner join day as d on d.date between p.period_start and p.period_end
     group by all
     union all
     -- A period without landings still has a row.
-    select period_start, period_end, is_closed, 'organisation', 'organisation', null, null
+    select p.*, 'organisation', 'organisation', null, null
     from period as p
-    where not exists (select 1 from hit as h where h.date between p.period_start and p.period_end)
+    where not exists (select 1 from day as d where d.date between p.period_start and p.period_end)
 )
 
 select
-    case s.figure when 'clicks' then grain else grain || ':hits' end as grain,
+    concat_ws(':', grain, nullif(concat_ws('_', nullif(span, ''), nullif(s.figure, 'clicks')), '')) as grain,
     member,
     period_start,
     period_end,

@@ -1,15 +1,20 @@
 -- Tickets by the period of their first reply (and of their resolution), for the organisation, communities and products.
-with span as (
-    select date_trunc('month', min(created_at))::date as first_month from facts.tickets where created_at::date <= $as_of
+with reach as (
+    select min(created_at)::date as first_day from facts.tickets where created_at::date <= $as_of
 ),
 
 period as (
     -- In its first month a quarter that runs is the month.
-    select p.period_start, p.period_end, bool_or(p.is_closed) as is_closed
+    select '' as span, p.period_start, p.period_end, bool_or(p.is_closed) as is_closed
     from facts.periods as p
-    inner join span as s on p.period_end >= s.first_month
+    inner join reach as r on p.period_end >= date_trunc('month', r.first_day)
     where p.kind in ('month', 'quarter') and p.period_start <= $as_of
     group by p.period_start, p.period_end
+    union all
+    select p.kind, p.period_start, p.period_end, p.is_closed
+    from facts.periods as p
+    inner join reach as r on p.period_end >= r.first_day
+    where p.kind = 'rolling_30_days' and p.period_end <= $as_of
 ),
 
 ticket as (
@@ -31,28 +36,31 @@ observation as (
     where exclusion is null and resolved_at is not null
 ),
 
--- The organisation has a row for every period, with or without observations.
-frame as (
-    select p.*, 'organisation' as grain, 'organisation' as member, s.statistic
-    from period as p cross join (values (''), ('resolution')) as s (statistic)
-    union
-    select p.*, o.grain, o.member, o.statistic
-    from period as p
-    inner join observation as o on o.date between p.period_start and p.period_end
-),
-
-counted as (
+observed as (
     select
-        f.*,
-        count(o.date) as n,
+        p.*,
+        o.grain,
+        o.member,
+        o.statistic,
+        count(*) as n,
         sum(o.elapsed)::hugeint as elapsed,
         sum(o.business)::hugeint as business,
-        list_sort(list(o.elapsed) filter (where o.date is not null)) as sorted
-    from frame as f
-    left join observation as o
-        on f.grain = o.grain and f.member = o.member and f.statistic = o.statistic
-        and o.date between f.period_start and f.period_end
+        list_sort(list(o.elapsed)) as sorted
+    from period as p
+    inner join observation as o on o.date between p.period_start and p.period_end
     group by all
+),
+
+-- The organisation has a row for every period, with or without observations.
+counted as (
+    select * from observed
+    union all by name
+    select p.*, 'organisation' as grain, 'organisation' as member, s.statistic, 0 as n
+    from period as p
+    cross join (values (''), ('resolution')) as s (statistic)
+    anti join observed as o
+        on o.grain = 'organisation' and p.span = o.span and p.period_start = o.period_start
+        and p.period_end = o.period_end and s.statistic = o.statistic
 ),
 
 -- Each figure as a fraction of seconds, so that it is divided once, and exactly. Percentiles interpolate linearly.
@@ -70,7 +78,8 @@ fraction as (
 
 turnaround as (
     select
-        concat_ws(':', grain, nullif(concat_ws('_', nullif(statistic, ''), nullif(figure, '')), '')) as grain,
+        concat_ws(':', grain, nullif(concat_ws('_', nullif(span, ''), nullif(statistic, ''), nullif(figure, '')), ''))
+            as grain,
         member,
         period_start,
         period_end,
@@ -94,6 +103,7 @@ excluded as (
     inner join ticket as t
         on t.grain = 'organisation' and t.created_at::date between p.period_start and p.period_end
     cross join (values ('spam'), ('deleted'), ('merged')) as e (exclusion)
+    where p.span = ''
     group by all
 ),
 

@@ -16,7 +16,7 @@ month as (
     select m.grain, m.member, p.kind, p.period_start, p.period_end, p.is_closed
     from (select grain, member, min(date) as first_date from contribution group by grain, member) as m
     inner join facts.periods as p on p.period_end >= m.first_date and p.period_start <= $as_of
-    where p.kind <> 'week'
+    where p.kind in ('month', 'quarter')
 )
 
 select

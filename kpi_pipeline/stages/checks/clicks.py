@@ -6,6 +6,18 @@ from kpi_pipeline.stages.checks.model import Check, key_check, null_check
 CHECKS: tuple[Check, ...] = (
     *(check(contract) for contract in TABLES for check in (key_check, null_check)),
     Check(
+        "every_log_line_is_accounted_for",
+        "facts.nbgitpuller_hits",
+        "ERROR",
+        "Lines of a log = landings in raw + lines in quarantine + other lines, of every file.",
+        """select l.file, l.lines, l.others, coalesce(r.n, 0) as landings, coalesce(q.n, 0) as rejected
+        from (select * from raw.log_files where source = 'access_logs') l
+        full join (select _file as file, count(*) as n from raw.access_logs group by all) r on l.file = r.file
+        left join (select file, count(*) as n from raw.quarantine
+            where source = 'access_logs' and stage = 'raw' and row is not null group by all) q on l.file = q.file
+        where l.others < 0 or l.lines is distinct from coalesce(l.others, 0) + coalesce(r.n, 0) + coalesce(q.n, 0)""",
+    ),
+    Check(
         "every_landing_is_accounted_for",
         "facts.nbgitpuller_hits",
         "ERROR",

@@ -1,11 +1,12 @@
-"""Checks of the GitHub domain: the stock of open issues and its flows, and issues against their events."""
+"""Checks of the GitHub domain: the stock of open issues and its flows, issues against their events, deployments."""
 
 from kpi_pipeline.contracts.github import TABLES
 from kpi_pipeline.stages.checks.model import Check, key_check, null_check
 
 BY_NAME = {table.name: table for table in TABLES}
 KEYED = ("staged.github_objects", "staged.issues", "facts.issue_open", "facts.issue_assigned", "facts.issue_labels",
-         "facts.upstream_contributions")  # fmt: skip
+         "facts.upstream_contributions", "facts.deployments", "facts.hub_requests",
+         "facts.hub_request_waits")  # fmt: skip
 
 CHECKS: tuple[Check, ...] = (
     *(check(BY_NAME[name]) for name in KEYED for check in (key_check, null_check)),
@@ -61,5 +62,42 @@ CHECKS: tuple[Check, ...] = (
         left join facts.issue_open o
             on o.repository = i.repository and o.number = i.number and o.to_at is null
         where i.left_at is null and (i.state = 'open') <> (o.repository is not null)""",
+    ),
+    Check(
+        "deployment_times_are_possible",
+        "facts.deployments",
+        "ERROR",
+        "A deployment starts after it is created, ends after it starts, and has an outcome when it has ended.",
+        """select repository, deployment_id, created_at, started_at, finished_at, outcome from facts.deployments
+        where started_at < created_at or finished_at < coalesce(started_at, created_at)
+            or (finished_at is null) <> (outcome is null)""",
+    ),
+    Check(
+        "hub_request_waits_are_apart",
+        "facts.hub_request_waits",
+        "ERROR",
+        "Spells of waiting of a request don't overlap, and none ends before it begins.",
+        """select repository, number, from_at, to_at from (
+            select *, lead(from_at) over (partition by repository, number order by from_at) as next_from
+            from facts.hub_request_waits)
+        where to_at <= from_at or next_from <= coalesce(to_at, 'infinity'::timestamp)""",
+    ),
+    Check(
+        "hubs_are_asked_for_once",
+        "facts.hub_requests",
+        "ERROR",
+        "One request per hub, and none that was complete only after the hub was deployed.",
+        """select r.hub_id, count(distinct (r.repository, r.number)) as requests from facts.hub_requests r
+        left join facts.deployments d on d.hub_id = r.hub_id and d.is_production and d.outcome = 'success'
+            and d.finished_at < r.completed_at
+        group by r.hub_id having count(distinct (r.repository, r.number)) > 1 or count(d.hub_id) > 0""",
+    ),
+    Check(
+        "production_deployments_name_a_hub",
+        "facts.deployments",
+        "WARN",
+        "The environment of a production deployment names a hub of the registry, where there is a registry.",
+        "select environment, count(*) as deployments from facts.deployments where is_production and hub_id is null "
+        "and exists (select 1 from staged.hubs) group by environment",
     ),
 )

@@ -13,8 +13,9 @@ SAMPLE_ROWS = 5
 
 @dataclass(frozen=True)
 class Check:
-    """A check of one table. `wrong_rows` selects what is wrong; it may refer to $as_of, $rules (the ids of
-    the exclusion rules that hold) and $max_age_days."""
+    """A check of one table. `wrong_rows` selects what is wrong; it may refer to $as_of, $rules (the ids of the
+    exclusion rules that hold), $may_be_empty (the sources that may have empty files), $min_people and
+    $max_age_days."""
 
     name: str
     table: str

@@ -31,6 +31,28 @@ CHECKS: tuple[Check, ...] = (
             or (days_to_date = 0 and amount_to_date <> 0)""",
     ),
     Check(
+        "periods_hold_what_is_recognised",
+        "facts.recognised_periods",
+        "ERROR",
+        "The categories of a month or quarter sum to what is recognised in it to date, and so does the whole; no month "
+        "is missing.",
+        """with said as (
+            select kind, period, grain, period_start, coalesce(sum(amount), 0) as amount,
+                coalesce((
+                    select sum(r.amount_to_date) from facts.recognised r
+                    where r.kind = p.kind and r.month between p.period_start and p.period_end
+                ), 0) as recognised
+            from facts.recognised_periods p group by kind, period, grain, period_start, period_end
+        )
+        select kind, period, grain, period_start, amount, recognised from said where amount <> recognised
+        union all
+        select distinct kind, 'month', null, month, null, null from facts.recognised
+        where days_to_date > 0 and month in (select period_start from facts.periods where kind = 'month')
+            and (kind, month) not in (
+                select (kind, period_start) from facts.recognised_periods where period = 'month'
+            )""",
+    ),
+    Check(
         "every_ledger_line_is_accounted_for",
         "staged.ledger",
         "ERROR",

@@ -27,10 +27,28 @@ CHECKS: tuple[Check, ...] = (
         "few_people_are_not_shown",
         "kpi.kpi_values",
         "ERROR",
-        "No value of satisfaction that rests on fewer than 3 answers is shown for a community or a theme.",
-        """select grain, member, period_start, period_end from kpi.kpi_values
-        where kpi_id = 'qualitative.community_satisfaction' and not starts_with(grain, 'organisation')
-            and n < 3 and coalesce(value, numerator, denominator) is not null""",
+        "No value of satisfaction that rests on fewer than min_people respondents is shown for a community or a theme; "
+        "an anonymous answer is a respondent of its own.",
+        """with answer as (
+            select *, coalesce(person_key::varchar, _file || '/' || _row) as person
+            from facts.survey_answers where date <= $as_of
+        ),
+        said as (
+            select unnest(['community', 'community:share_of_best']) as grain, community as member, date, person
+            from answer
+            union all
+            select 'community:response_rate', invited_community, invited_on, person from answer
+            union all
+            select 'theme', unnest(themes), date, person from answer
+        )
+        select v.grain, v.member, v.period_start, v.period_end, v.n, count(distinct s.person) as people
+        from kpi.kpi_values v
+        left join said s
+            on v.grain = s.grain and v.member = s.member and s.date between v.period_start and v.period_end
+        where v.kpi_id = 'qualitative.community_satisfaction' and not starts_with(v.grain, 'organisation')
+            and coalesce(v.value, v.numerator, v.denominator) is not null
+        group by all
+        having least(count(distinct s.person), v.n) < $min_people""",
     ),
     Check(
         "communities_are_known",

@@ -15,20 +15,26 @@ newest as (
             partition by billing_account_id, billing_period order by delivered_at desc, delivery desc
         ) = 1 as is_newest
     from bearer
+),
+
+-- The newest rate not after a line's day holds; where the rates of that day contradict each other there is none.
+rated as (
+    select
+        g.*,
+        case when g.currency = $reporting_currency then 1::decimal(38, 9) else r.rate end as rate
+    from temp.cost_groups as g
+    asof left join staged.rates as r on g.currency = r.currency and g.date >= r.date
 )
 
 select
     g.*,
-    r.rate,
     case
         when not n.is_newest then 'replaced'
         when g.date > $as_of then 'after_as_of'
-        when r.rate is null then 'no_rate'
+        when g.rate is null then 'no_rate'
         else 'counted'
     end as outcome
-from temp.cost_groups as g
+from rated as g
 inner join temp.cost_deliveries as d on g.file = d.file
 inner join newest as n
     on g.billing_account_id = n.billing_account_id and g.billing_period = n.billing_period and d.delivery = n.delivery
-left join temp.cost_rates as r
-    on g.currency = r.currency and g.date >= r.from_day and g.date < r.to_day

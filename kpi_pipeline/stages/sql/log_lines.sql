@@ -1,16 +1,33 @@
 -- A log's successful landings, and the lines that are of no format that we know (format is null).
 with line as (
-    select
-        line,
-        row_number() over () as line_number,
-        case
-            when regexp_matches(line, '^\S+ \S+ [^\[]*\[\d{2}/\w{3}/\d{4}:[\d:]{8} [+-]\d{4}\] "') then 'nginx'
-            when regexp_matches(line, '^\[[A-Z] \d{4}-\d{2}-\d{2} [\d:]{8}[.,]\d{3} ') then 'jupyterhub'
-        end as format
+    select line, row_number() over () as line_number
     from read_csv(
         $path, columns = {'line': 'VARCHAR'}, header = false, auto_detect = false, delim = $delimiter, quote = '',
         escape = '', compression = $compression, store_rejects = true
     )
+),
+
+-- Nearly all lines are other requests, and leave here: nothing dear may stand before this filter.
+candidate as (
+    select line, line_number
+    from line
+    where contains(line, '/git-pull?')
+        or (
+            (not starts_with(line, '[') or not regexp_matches(line, $jupyterhub))
+            and not regexp_matches(line, $nginx)
+            and trim(line) <> ''
+        )
+),
+
+known as (
+    select
+        line,
+        line_number,
+        case
+            when regexp_matches(line, $nginx) then 'nginx'
+            when regexp_matches(line, $jupyterhub) then 'jupyterhub'
+        end as format
+    from candidate
 ),
 
 request as (
@@ -27,8 +44,7 @@ request as (
                 ['time', 'person', 'server', 'query']
             )
         end as found
-    from line
-    where (format is null and trim(line) <> '') or (format is not null and contains(line, '/git-pull?'))
+    from known
 ),
 
 landing as (

@@ -1,5 +1,5 @@
--- Every month, fiscal quarter and week that has begun by $as_of. A fiscal quarter begins every third month from
--- $fiscal_month on.
+-- Every month, fiscal quarter and week that has begun by $as_of, and the 30 days that end on each day. A fiscal quarter
+-- begins every third month from $fiscal_month on.
 with day as (
     select unnest(generate_series($first::date, $as_of::date, interval 1 day))::date as date
 ),
@@ -18,6 +18,9 @@ started as (
     from day
     union
     select 'week', date_trunc('week', date)::date, date_trunc('week', date)::date + 6
+    from day
+    union all
+    select 'rolling_30_days', date - 29, date
     from day
 )
 

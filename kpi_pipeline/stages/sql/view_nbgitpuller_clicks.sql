@@ -1,14 +1,16 @@
 select
-    v.period_start,
-    v.period_end,
-    v.grain,
-    v.member,
-    v.value::bigint as clicks,
-    h.value::bigint as hits
-from kpi_values as v
-left join kpi_values as h
-    on h.kpi_id = v.kpi_id and h.grain = v.grain || ':hits' and h.member = v.member
-    and h.period_start = v.period_start and h.period_end = v.period_end
-where v.kpi_id = 'community_guidance.nbgitpuller_clicks' and v.grain not like '%:%'
-    and v.status not like 'no data: %'
-order by v.grain, v.member, v.period_start, v.period_end
+    case
+        when contains(grain, ':rolling_30_days') then 'rolling_30_days'
+        when date_trunc('month', period_start) = date_trunc('month', period_end) then 'month'
+        else 'quarter'
+    end as period,
+    period_start,
+    period_end,
+    split_part(grain, ':', 1) as grain,
+    member,
+    max(value) filter (where grain not like '%hits')::bigint as clicks,
+    max(value) filter (where grain like '%hits')::bigint as hits
+from kpi_values
+where kpi_id = 'community_guidance.nbgitpuller_clicks' and status not like 'no data: %'
+group by all
+order by 4, 5, 1, 2, 3
