@@ -76,7 +76,7 @@ def test_the_time_is_what_a_walk_counts(stories: list[Any]) -> None:
         rows = run(
             hubs.con,
             f"select member, grain, value from ({MEASURE.formula}) where grain in ('hub', 'hub:open_age')",
-            parameters(MEASURE, date(2026, 1, 4), frozenset()),
+            parameters(MEASURE, date(2026, 1, 4), frozenset(), 3),
         )
         quarantined, failing = hubs.rows("select count(*) from raw.quarantine")[0][0], hubs.failing()
         hubs.con.close()
