@@ -224,4 +224,10 @@ def unpacked(path: Path, compressed: bool) -> Iterator[IO[bytes]]:
         yield content  # type: ignore[misc]
 
 
+def content_of(path: Path, compressed: bool) -> bytes:
+    """All of a landed file at once; reading a torn one raises one of TORN_GZIP."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if compressed else content
+
+
 TORN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
