@@ -23,10 +23,11 @@ page as (
         -- What isn't an object lacks its id; only pages where one does are looked at again.
         case when len(list_filter(objects, lambda o: o.id is null)) > 0 then json_type(listing, '$[*]') end as kinds,
         case
+            when objects is not null then null
             when fault is not null then fault
             when trim(content) = '' then 'empty_file'
-            when objects is null and not json_valid(content) then 'not_json'
-            when objects is null then 'not_a_list'
+            when not json_valid(content) then 'not_json'
+            else 'not_a_list'
         end as page_reason
     from parsed
 ),
