@@ -7,8 +7,10 @@ last. A file without a manifest doesn't count. Nothing here looks into a file: p
 import gzip
 import hashlib
 import os
+import threading
 import zlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -20,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kpi_pipeline.errors import LandingError
 
 CHUNK = 1 << 20
+# How many files are on their way to the disk at a time: it takes many almost as fast as one.
+WRITERS = 16
 # Formats that are compressed already, or that DuckDB can't read through gzip.
 STORED_AS_IS = (".gz", ".parquet")
 TEMPORARY = ".tmp-"
@@ -84,7 +88,18 @@ class Landing:
             leftover.unlink(missing_ok=True)
         previous = self.newest(source)
         known = {f.name: f for f in previous.files} if previous else {}
-        landed = tuple(self._land_file(folder, name, path, known.get(name), fetched_at) for name, path in files)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            jobs = [
+                pool.submit(self._land_file, folder, name, path, known.get(name), fetched_at) for name, path in files
+            ]
+            try:
+                landed = tuple(job.result() for job in jobs)
+            finally:
+                pool.shutdown(cancel_futures=True)
+        # Names before the manifest that needs them; once for each folder, not for each file.
+        touched = {(folder / file.object).parent for file in landed if file.fetched_at == fetched_at}
+        for path in sorted(touched | {folder / "objects"}):
+            _sync_folder(path)
         unchanged = previous and [(f.name, f.sha256) for f in landed] == [(f.name, f.sha256) for f in previous.files]
         if previous and unchanged and previous.kind == kind:
             return None
@@ -93,6 +108,7 @@ class Landing:
         content = manifest.model_dump_json(indent=1).encode()
         with _written_aside(folder / "manifests" / f"{number:06d}-{fetched_at:%Y%m%dT%H%M%SZ}.json") as out:
             out.write(content)
+        _sync_folder(folder / "manifests")
         return manifest
 
     def manifests(self, source: str) -> list[Manifest]:
@@ -199,9 +215,9 @@ def _copy(source: Path, target: Path, as_is: bool, sha256: str) -> None:
 
 @contextmanager
 def _written_aside(target: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when it is whole and on disk."""
+    """A file that appears under its name only when its content is whole and on disk; the name itself needs a sync."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
+    aside = target.with_name(f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{target.name}")
     try:
         with aside.open("wb") as out:
             yield out
@@ -210,11 +226,15 @@ def _written_aside(target: Path) -> Iterator[IO[bytes]]:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The names in a folder are on disk."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 @contextmanager
