@@ -89,7 +89,7 @@ BATCH = {
 STAGED = ("github_objects", "issues")
 FACTS = ("issue_flows", "issue_open", "issue_assigned", "issue_labels", "upstream_contributions")
 PASSING = (
-    "github_incoming", "github_names", "github_versions", "github_repositories",
+    "github_incoming", "github_names", "github_repeated", "github_versions", "github_repositories",
     "github_bots", "issue_events", "issue_toggles",
 )  # fmt: skip
 
@@ -355,14 +355,11 @@ def stage(con: Connection, rules: GitHub | None, secret: SecretStr | None) -> No
             run(con, f"truncate {name}")
         run(con, "delete from raw.quarantine where source = 'github' and stage = 'staged'")
         _place(con, rules, secret)
+        run(con, "create or replace temp table github_repeated as " + sql("stages", "github_repeated"))
         run(con, "create or replace temp table github_versions as " + sql("stages", "github_versions"))
         _quarantine(con, "select _file, _row, 'conflicting_duplicate' as reason, happened_at from temp.github_versions "
                          "where is_conflict")  # fmt: skip
-        fill(
-            con,
-            table("staged.github_objects"),
-            "select * exclude (place, is_conflict) from temp.github_versions where place = 1 and not is_conflict",
-        )
+        fill(con, table("staged.github_objects"), sql("stages", "github_objects"))
         _stage_issues(con)
         for name in FACTS:
             fill(con, table(f"facts.{name}"), sql("stages", name))
