@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import costs, engine, nightly
+from benchmarks import costs, engine, github, nightly
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000, help="user-days for the engine")
     parser.add_argument("--lines", type=int, default=2_000_000, help="billing lines")
+    parser.add_argument("--issues", type=int, default=500_000, help="issues on GitHub, with ten events each")
     arguments = parser.parse_args()
     console = Console(highlight=False)
     # Not below /tmp where that is in memory: the warehouse lies on a disk in life.
@@ -37,6 +38,7 @@ def main() -> None:
             "versions": {package: version(package) for package in ("duckdb", "dagster", "polars")},
             "engine": engine.measure(folder, arguments.rows, say),
             "cloud_costs": costs.measure(folder, arguments.lines, say),
+            "github": github.measure(folder, arguments.issues, say),
             "kpi_run_on_the_sample": nightly.measure(folder, say),
         }
     RESULTS.mkdir(exist_ok=True)

@@ -240,7 +240,9 @@ def _structure(stream: str) -> dict[str, Any]:
 
 
 def _taken(stream: str) -> list[str]:
-    accounts = [f"{PATHS[stream][name]}.{key}" for name in ACCOUNTS if name in PATHS[stream] for key in ("login", "type")]
+    accounts = [
+        f"{PATHS[stream][name]}.{key}" for name in ACCOUNTS if name in PATHS[stream] for key in ("login", "type")
+    ]
     plain = [path for name, path in PATHS[stream].items() if name not in ACCOUNTS]
     return [*plain, *accounts, *([PULL_REQUEST[stream]] if stream in PULL_REQUEST else [])]
 
