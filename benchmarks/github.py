@@ -128,7 +128,7 @@ def _pages(repository: int, issues: int) -> str:
 
 
 def write_pages(folder: Path, issues: int) -> dict[str, int]:
-    """All pages of so many issues and ten times as many events; a page holds the same objects for the same arguments."""
+    """All pages of so many issues and ten times as many events: the same objects for the same arguments."""
 
     def write(page: tuple[str, str]) -> int:
         path = folder / page[0]
