@@ -25,7 +25,7 @@ from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql, tr
 
 SOURCE = "github"
 # How much text one statement takes, and how many pages are unpacked at a time.
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 32 << 20
 READ_AT_ONCE = 64
 REJECT_REASONS = {
     "suffix": "unsupported_format",
