@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import access_logs, costs, engine, nightly
+from benchmarks import access_logs, costs, engine, github, nightly
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000, help="user-days for the engine")
     parser.add_argument("--lines", type=int, default=2_000_000, help="billing lines")
     parser.add_argument("--log-lines", type=int, default=20_000_000, help="lines of access logs (4 GB as text)")
+    parser.add_argument("--issues", type=int, default=500_000, help="issues on GitHub, with ten events each")
     arguments = parser.parse_args()
     console = Console(highlight=False)
     # Not below /tmp where that is in memory: the warehouse lies on a disk in life.
@@ -39,6 +40,7 @@ def main() -> None:
             "engine": engine.measure(folder, arguments.rows, say),
             "cloud_costs": costs.measure(folder, arguments.lines, say),
             "access_logs": access_logs.measure(folder, arguments.log_lines, say),
+            "github": github.measure(folder, arguments.issues, say),
             "kpi_run_on_the_sample": nightly.measure(folder, say),
         }
     RESULTS.mkdir(exist_ok=True)

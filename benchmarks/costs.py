@@ -103,7 +103,8 @@ def _measured(function: Callable[[Path], dict[str, Any]], folder: Path) -> dict[
     return {**result, "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
-def _in_own_process(function: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
+def in_own_process(function: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Runs in a fresh process, so that its peak memory is its own."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(_measured, (function, folder))
 
@@ -119,9 +120,9 @@ def measure(folder: Path, rows: int, say: Callable[[str], None]) -> dict[str, An
         with path.open("rb") as source, gzip.open(packed / f"{path.name}.gz", "wb", 6) as target:
             shutil.copyfileobj(source, target)
     say("a plain read of the bill")
-    floor = _in_own_process(plain, packed)
+    floor = in_own_process(plain, packed)
     say("the bill from landing to facts")
-    ours = _in_own_process(whole, here)
+    ours = in_own_process(whole, here)
     landed = ours["seconds"] - ours["landing"]
     return {
         "plain_read": floor,

@@ -8,8 +8,10 @@ Nothing here looks into a file: parsing belongs to raw.
 import gzip
 import hashlib
 import os
+import threading
 import zlib
 from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kpi_pipeline.errors import LandingError
 
 CHUNK = 1 << 20
+# How many files are on their way to the disk at a time: it takes many almost as fast as one.
+WRITERS = 16
 # Formats that are compressed already, or that DuckDB can't read through gzip.
 STORED_AS_IS = (".gz", ".parquet")
 TEMPORARY = ".tmp-"
@@ -100,7 +104,18 @@ class Landing:
             leftover.unlink(missing_ok=True)
         previous = self.newest(source)
         known = {f.name: f for f in previous.files} if previous else {}
-        landed = tuple(self._land_file(folder, name, path, known.get(name), fetched_at) for name, path in files)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            jobs = [
+                pool.submit(self._land_file, folder, name, path, known.get(name), fetched_at) for name, path in files
+            ]
+            try:
+                landed = tuple(job.result() for job in jobs)
+            finally:
+                pool.shutdown(cancel_futures=True)
+        # Names before the manifest that needs them; once for each folder, not for each file.
+        touched = {(folder / file.object).parent for file in landed if file.fetched_at == fetched_at}
+        for path in sorted(touched | {folder / "objects"}):
+            sync(path)
         unchanged = previous and [(f.name, f.sha256) for f in landed] == [(f.name, f.sha256) for f in previous.files]
         if previous and unchanged and previous.kind == kind:
             return None
@@ -108,6 +123,7 @@ class Landing:
         number = 1 + max((int(path.name.split("-")[0]) for path in self._manifest_paths(source)), default=0)
         with _written_aside(folder / "manifests" / f"{number:06d}-{fetched_at:%Y%m%dT%H%M%SZ}.json") as out:
             out.write(_as_json(manifest))
+        sync(folder / "manifests")
         return manifest
 
     def manifests(self, source: str) -> list[Manifest]:
@@ -279,9 +295,9 @@ def _copy(source: Path, target: Path, as_is: bool, sha256: str) -> None:
 
 @contextmanager
 def _written_aside(target: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when it is whole and on disk."""
+    """A file that appears under its name only when its content is whole and on disk; the name itself needs a sync."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
+    aside = target.with_name(f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{target.name}")
     try:
         with aside.open("wb") as out:
             yield out
@@ -290,7 +306,6 @@ def _written_aside(target: Path) -> Iterator[IO[bytes]]:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
-    sync(target.parent)
 
 
 def sync(path: Path) -> None:
@@ -307,6 +322,12 @@ def unpacked(path: Path, compressed: bool) -> Iterator[IO[bytes]]:
     """The bytes of a landed text file; reading a torn one raises one of TORN_GZIP."""
     with gzip.open(path, "rb") if compressed else path.open("rb") as content:
         yield content  # type: ignore[misc]
+
+
+def content_of(path: Path, compressed: bool) -> bytes:
+    """All of a landed file at once; reading a torn one raises one of TORN_GZIP."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if compressed else content
 
 
 TORN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)

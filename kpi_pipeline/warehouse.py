@@ -18,7 +18,8 @@ from kpi_pipeline.errors import WarehouseError
 Connection = duckdb.DuckDBPyConnection
 LOCK_SECONDS = 3600.0
 OPEN_SECONDS = 5.0
-MEMORY_LIMIT = "2GiB"
+# With what Python holds beside it, a run stays below 2 GiB.
+MEMORY_LIMIT = "1792MiB"
 
 
 class Warehouse:

@@ -14,6 +14,7 @@ import polars as pl
 from kpi_pipeline.sample.dice import dice, whole
 from kpi_pipeline.sample.github import BOT, OWN, STAFF, Event, Issue, account, quantile, stamp
 from kpi_pipeline.sample.hubs import Hub
+from kpi_pipeline.sample.period import windows
 from kpi_pipeline.sample.simulate import World
 from kpi_pipeline.sample.support import periods
 from kpi_pipeline.sample.write import csv_line
@@ -308,6 +309,13 @@ def _rows(made: Rollouts, world: World, user_days: pl.DataFrame) -> Iterator[tup
         if here:
             name = "organisation:unmatched_deployments"
             yield (name, "organisation", *when, str(here.count(False)), str(len(here)))
+    for first, last in windows(began, world.period.last):
+        for what in ("", "first_use"):
+            cases = done["organisation", "organisation", what]
+            mine = sorted(seconds for day, seconds in cases if first <= day <= last)
+            for figure, value in _figures(mine, with_quantiles=True):
+                name = "_".join(part for part in ("organisation:rolling_30_days", what, figure) if part)
+                yield (name, "organisation", str(first), str(last), value, str(len(mine)))
     today = (str(world.period.last), str(world.period.last))
     for (grain, member, _), cases in sorted(waiting.items()):
         n = str(len(cases))

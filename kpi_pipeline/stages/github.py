@@ -3,8 +3,13 @@
 What belongs here: which part of an answer is which column, and the order of steps. Set logic is in sql/.
 """
 
+import json
+import os
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -15,14 +20,16 @@ from kpi_pipeline.contracts import RECORDS, table
 from kpi_pipeline.contracts.github import STREAMS
 from kpi_pipeline.errors import ConfigError
 from kpi_pipeline.fingerprint import fingerprint
-from kpi_pipeline.landing import TORN_GZIP, LandedFile, Landing, unpacked
+from kpi_pipeline.landing import TORN_GZIP, LandedFile, Landing, content_of
 from kpi_pipeline.settings import Deployments, GitHub
 from kpi_pipeline.sources import github_to_sqlite
 from kpi_pipeline.stages.raw import Loaded
 from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql, transaction
 
 SOURCE = "github"
+# How much text one statement takes, and how many pages are unpacked at a time.
 BATCH_BYTES = 32 << 20
+READ_AT_ONCE = 64
 REJECT_REASONS = {
     "suffix": "unsupported_format",
     "place": "unknown_stream",
@@ -76,6 +83,14 @@ PULL_REQUEST = {"issues": "$.pull_request", "events": "$.issue.pull_request"}
 NUMBER_IS_IN_THE_PATH = ("timeline", "reviews", "statuses")
 # Where an issue names the hub that it asks for; nothing else of these texts is taken.
 NAMES_HUB = {"issues": ("$.title", "$.body")}
+BATCH = {
+    "_file": pl.String,
+    "repository": pl.String,
+    "stream": pl.String,
+    "place_number": pl.Int64,
+    "content": pl.String,
+    "fault": pl.String,
+}
 STAGED = ("github_objects", "issues")
 FACTS = (
     "issue_flows", "issue_open", "issue_assigned", "issue_labels", "upstream_contributions",
@@ -84,9 +99,19 @@ FACTS = (
 # Facts that follow one from the other: what can't be used goes to quarantine in between.
 DEPLOYMENT_FACTS = ("deployments", "hub_requests", "hub_request_waits")
 PASSING = (
-    "github_pages", "github_places", "github_incoming", "github_names", "github_versions", "github_repositories",
+    "github_incoming", "github_names", "github_repeated", "github_versions", "github_repositories", "github_places",
     "github_bots", "issue_events", "issue_toggles", "deployment_statuses", "hub_request_issues",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Page:
+    """A landed page, and what its path says of it."""
+
+    file: LandedFile
+    repository: str
+    stream: str
+    number: int | None
 
 
 def load(con: Connection, landing: Landing, secret: SecretStr | None, names_hub: str | None = None) -> Loaded:
@@ -124,10 +149,12 @@ def _drop(con: Connection) -> None:
 
 
 def _forget(con: Connection, files: Sequence[str]) -> None:
-    chosen = {"files": list(files), "s": SOURCE}
-    run(con, "delete from raw.github where list_contains($files, _file)", chosen)
-    run(con, "delete from raw.quarantine where source = $s and list_contains($files, file)", chosen)
-    run(con, "delete from raw.loads where source = $s and list_contains($files, file)", chosen)
+    # A table and no list: pages are many, and each row would be compared with all of them.
+    con.register("github_forgotten", pl.DataFrame({"file": files}, schema={"file": pl.String}).to_arrow())
+    run(con, "delete from raw.github where _file in (select file from github_forgotten)")
+    for name in ("raw.quarantine", "raw.loads"):
+        run(con, f"delete from {name} where source = $s and file in (select file from github_forgotten)", {"s": SOURCE})
+    con.unregister("github_forgotten")
 
 
 def _read(con: Connection, landing: Landing, files: Sequence[LandedFile], names_hub: str | None) -> None:
@@ -138,133 +165,160 @@ def _read(con: Connection, landing: Landing, files: Sequence[LandedFile], names_
         f"create or replace temp table github_incoming ({types}, actor varchar, assignee varchar, "
         "_file varchar, _row bigint, _reason varchar)",
     )
-    databases = [file for file in files if file.name.endswith(github_to_sqlite.SUFFIXES)]
-    for file in databases:
-        _read_database(con, landing, file)
-    for batch in _batches(landing, [file for file in files if file not in databases]):
-        con.register("github_batch", batch.to_arrow())
-        run(con, "create or replace temp table github_pages as " + sql("stages", "github_pages"))
-        con.unregister("github_batch")
-        run(con, "insert into temp.github_incoming by name select _file, _reason from temp.github_pages "
-                 "where _reason is not null")  # fmt: skip
-        for stream in STREAMS:
-            bound = {"stream": stream, **_hub_groups(names_hub)} if names_hub else {"stream": stream}
-            run(con, _insert_statement(stream, names_hub is not None), bound)
+    pages: dict[str, list[Page]] = {stream: [] for stream in STREAMS}
+    faults: list[tuple[str, str]] = []
+    for file in files:
+        if file.name.endswith(github_to_sqlite.SUFFIXES):
+            if not _read_database(con, landing, file):
+                faults.append((file.name, REJECT_REASONS["database"]))
+        elif not file.name.removesuffix(".gz").endswith(".json"):
+            faults.append((file.name, REJECT_REASONS["suffix"]))
+        elif page := _page(file):
+            pages[page.stream].append(page)
+        else:
+            faults.append((file.name, REJECT_REASONS["place"]))
+    con.register("github_faults", pl.DataFrame(faults, schema=["_file", "_reason"], orient="row").to_arrow())
+    run(con, "insert into temp.github_incoming by name select * from github_faults")
+    con.unregister("github_faults")
+    for stream in STREAMS:
+        takes_hub = names_hub is not None and stream in NAMES_HUB
+        statement, structure = _insert_statement(stream, takes_hub), json.dumps([_structure(stream, takes_hub)])
+        bound = {"structure": structure, **(_hub_groups(names_hub) if names_hub and takes_hub else {})}
+        for batch in _batches(landing, pages[stream]):
+            con.register("github_batch", batch.to_arrow())
+            run(con, statement, bound)
+            con.unregister("github_batch")
 
 
-def _read_database(con: Connection, landing: Landing, file: LandedFile) -> None:
-    """The rows of a github-to-sqlite database; it has no events."""
+def _read_database(con: Connection, landing: Landing, file: LandedFile) -> bool:
+    """The rows of a github-to-sqlite database, which has no events; whether it is one."""
     try:
-        with unpacked(landing.path(SOURCE, file), file.encoding == "gzip") as content:
-            rows = github_to_sqlite.read(content.read())
+        rows = github_to_sqlite.read(content_of(landing.path(SOURCE, file), file.encoding == "gzip"))
     except (ValueError, *TORN_GZIP):
-        run(
-            con,
-            "insert into temp.github_incoming by name select $file as _file, $reason as _reason",
-            {"file": file.name, "reason": REJECT_REASONS["database"]},
-        )
-        return
+        return False
     types = dict.fromkeys(github_to_sqlite.FIELDS, pl.String) | {"_row": pl.Int64, "is_pull_request": pl.Boolean}
     con.register("github_rows", pl.DataFrame(rows, schema=types).to_arrow())
     run(con, "insert into temp.github_incoming by name " + sql("stages", "github_to_sqlite"), {"file": file.name})
     con.unregister("github_rows")
+    return True
 
 
-def _batches(landing: Landing, files: Sequence[LandedFile]) -> Iterator[pl.DataFrame]:
-    """Pages with their text, as many at once as fit."""
-    rows: list[dict[str, object]] = []
-    size = 0
-    for file in files:
-        rows.append(_page(landing, file))
-        size += file.bytes
-        if size > BATCH_BYTES:
-            yield _frame(rows)
-            rows, size = [], 0
-    if rows:
-        yield _frame(rows)
-
-
-def _frame(rows: list[dict[str, object]]) -> pl.DataFrame:
-    text = dict.fromkeys(("_file", "repository", "stream", "content", "fault"), pl.String)
-    return pl.DataFrame(rows, schema={**text, "place_number": pl.Int64})
-
-
-def _page(landing: Landing, file: LandedFile) -> dict[str, object]:
-    """A page's repository, stream and text, or what is wrong with it."""
+def _page(file: LandedFile) -> Page | None:
+    """A page by its path; None: it lies where no page belongs."""
     parts = file.name.removesuffix(".gz").split("/")
-    found: dict[str, object] = {"_file": file.name}
-    if not parts[-1].endswith(".json"):
-        return {**found, "fault": REJECT_REASONS["suffix"]}
     stream = parts[2] if len(parts) > 3 else ""
     inside = stream in NUMBER_IS_IN_THE_PATH
     if stream not in STREAMS or (inside and not (len(parts) > 4 and parts[3].isascii() and parts[3].isdigit())):
-        return {**found, "fault": REJECT_REASONS["place"]}
-    found |= {"repository": "/".join(parts[:2]).lower(), "stream": stream}
-    found["place_number"] = int(parts[3]) if inside else None
+        return None
+    return Page(file, "/".join(parts[:2]).lower(), stream, int(parts[3]) if inside else None)
+
+
+def _batches(landing: Landing, pages: Sequence[Page]) -> Iterator[pl.DataFrame]:
+    """Pages of one stream with their text, as many at once as fit, in parts that DuckDB's threads share out."""
+    parts: list[pl.DataFrame] = []
+    size = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(pages), READ_AT_ONCE):
+            rows = list(pool.map(lambda page: _text(landing, page), pages[start : start + READ_AT_ONCE]))
+            parts.append(pl.DataFrame(rows, schema=BATCH, orient="row"))
+            size += sum(len(row[-2] or "") for row in rows)
+            if size > BATCH_BYTES:
+                yield pl.concat(parts, rechunk=False)
+                parts, size = [], 0
+        if parts:
+            yield pl.concat(parts, rechunk=False)
+
+
+def _text(landing: Landing, page: Page) -> tuple[Any, ...]:
+    """A row of BATCH: a page's text, or what is wrong with the file."""
+    file = page.file
+    text, fault = None, None
     try:
-        with unpacked(landing.path(SOURCE, file), file.encoding == "gzip" or file.name.endswith(".gz")) as content:
-            return {**found, "content": content.read().decode("utf-8-sig")}
+        packed = file.encoding == "gzip" or file.name.endswith(".gz")
+        text = content_of(landing.path(SOURCE, file), packed).decode("utf-8-sig")
     except UnicodeDecodeError:
-        return {**found, "fault": REJECT_REASONS["encoding"]}
+        fault = REJECT_REASONS["encoding"]
     except TORN_GZIP:
-        return {**found, "fault": REJECT_REASONS["gzip"]}
+        fault = REJECT_REASONS["gzip"]
+    return file.name, page.repository, page.stream, page.number, text, fault
+
+
+def _structure(stream: str, takes_hub: bool) -> dict[str, Any]:
+    """What of a stream's objects is taken, as json_transform wants it: nested, and each leaf as JSON."""
+    structure: dict[str, Any] = {}
+    for path in _taken(stream, takes_hub):
+        *outer, leaf = path.split(".")[1:]
+        inside = structure
+        for key in outer:
+            inside = inside.setdefault(key, {})
+        inside[leaf] = "JSON"
+    return structure
+
+
+def _taken(stream: str, takes_hub: bool) -> list[str]:
+    accounts = [
+        f"{PATHS[stream][name]}.{key}" for name in ACCOUNTS if name in PATHS[stream] for key in ("login", "type")
+    ]
+    plain = [path for name, path in PATHS[stream].items() if name not in ACCOUNTS]
+    pull_request = [PULL_REQUEST[stream]] if stream in PULL_REQUEST else []
+    return [*plain, *accounts, *pull_request, *(NAMES_HUB[stream] if takes_hub else ())]
+
+
+def _field(path: str) -> str:
+    """SQL for the JSON at a path of an object."""
+    return f"object.{quote(path.removeprefix('$.'))}"
 
 
 def _insert_statement(stream: str, takes_hub: bool) -> str:
     """Objects of one stream to columns; the first thing that is wrong with one becomes its reason."""
     paths = PATHS[stream]
-    reasons = [
-        ("not_an_object", "json_type(document) <> 'OBJECT'"),
-    ]
+    reasons = [("not_an_object", "kind <> 'OBJECT'")]
     chosen = {}
     for column in RECORDS[SOURCE].columns:
         if column.name in paths:
-            path = paths[column.name]
+            given = _field(paths[column.name])
             kinds = "'UBIGINT', 'BIGINT'" if column.type == "BIGINT" else "'VARCHAR'"
-            given = f"coalesce(json_type(document, '{path}'), 'NULL')"
-            value = f"nullif(trim(document ->> '{path}'), '')"
+            value = f"nullif(trim({given} ->> '$'), '')"
             if column.type == "TIMESTAMPTZ":
                 value = f"(try_cast({value} as timestamptz) at time zone 'UTC')"
             elif column.type == "BIGINT":
                 value = f"try_cast({value} as bigint)"
-            reasons.append((f"wrong_type:{column.name}", f"{given} not in ({kinds}, 'NULL')"))
+            reasons.append((f"wrong_type:{column.name}", f"json_type({given}) not in ({kinds}, 'NULL')"))
             if column.name in _needed(stream):
-                reasons.append((f"missing:{column.name}", f"coalesce(trim(document ->> '{path}'), '') = ''"))
-            reasons.append((f"invalid:{column.name}", f"document ->> '{path}' <> '' and {value} is null"))
+                reasons.append((f"missing:{column.name}", f"coalesce(trim({given} ->> '$'), '') = ''"))
+            reasons.append((f"invalid:{column.name}", f"{given} ->> '$' <> '' and {value} is null"))
             chosen[column.name] = value
     for account in ACCOUNTS:
         if account in paths:
-            login = f"{paths[account]}.login"
-            given = f"coalesce(json_type(document, '{login}'), 'NULL')"
-            reasons.append((f"wrong_type:{account}", f"{given} not in ('VARCHAR', 'NULL')"))
-            chosen[account] = f"nullif(trim(document ->> '{login}'), '')"
-            chosen[f"{account}_is_bot"] = f"coalesce(document ->> '{paths[account]}.type', '') = 'Bot'"
+            login, kind = (_field(f"{paths[account]}.{key}") for key in ("login", "type"))
+            reasons.append((f"wrong_type:{account}", f"json_type({login}) not in ('VARCHAR', 'NULL')"))
+            chosen[account] = f"nullif(trim({login} ->> '$'), '')"
+            chosen[f"{account}_is_bot"] = f"coalesce({kind} ->> '$', '') = 'Bot'"
     kept = "true"
     if stream in IS_EVENT:
         names = ", ".join(f"'{name}'" for name in EVENTS)
-        event = "document ->> '$.event'"
+        event = _field(paths["event"])
         # One that isn't text is a fault, and no kind that we leave aside.
-        kept = f"({event} in ({names}) or json_type(document, '$.event') is distinct from 'VARCHAR')"
-        reasons.append(("missing:assignee", f"{event} in ('assigned', 'unassigned') and {chosen['assignee']} is null"))
-        reasons.append(("missing:label", f"{event} in ('labeled', 'unlabeled') and {chosen['label']} is null"))
+        kept = f"({event} ->> '$' in ({names}) or json_type({event}) is distinct from 'VARCHAR')"
+        for what, pair in (("assignee", "'assigned', 'unassigned'"), ("label", "'labeled', 'unlabeled'")):
+            reasons.append((f"missing:{what}", f"{event} ->> '$' in ({pair}) and {chosen[what]} is null"))
     if stream in NUMBER_IS_IN_THE_PATH:
         chosen["number"] = "place_number"
-    if takes_hub and stream in NAMES_HUB:
+    if takes_hub:
         named = (
-            f"nullif(regexp_extract(document ->> '{path}', $pattern, $cluster_group), '') || '/' || "
-            f"nullif(regexp_extract(document ->> '{path}', $pattern, $hub_group), '')"
+            f"nullif(regexp_extract({_field(path)} ->> '$', $pattern, $cluster_group), '') || '/' || "
+            f"nullif(regexp_extract({_field(path)} ->> '$', $pattern, $hub_group), '')"
             for path in NAMES_HUB[stream]
         )
         chosen["names_hub"] = f"lower(coalesce({', '.join(named)}))"
     if stream in PULL_REQUEST:
-        chosen["is_pull_request"] = f"coalesce(json_type(document, '{PULL_REQUEST[stream]}'), 'NULL') <> 'NULL'"
+        chosen["is_pull_request"] = f"coalesce(json_type({_field(PULL_REQUEST[stream])}), 'NULL') <> 'NULL'"
     case = " ".join(f"when {condition} then '{reason}'" for reason, condition in reasons)
     parts = ", ".join(f"{value} as {quote(name)}" for name, value in chosen.items())
     return (
         f"insert into temp.github_incoming by name select _file, _row, repository, stream, {parts}, "
-        f"case {case} end as _reason from (select * exclude (documents, _reason), unnest(documents) as document, "
-        "unnest(range(1, len(documents) + 1)) as _row from temp.github_pages "
-        f"where stream = $stream and _reason is null) where {kept}"
+        f"coalesce(page_reason, case {case} end) as _reason "
+        f"from ({sql('stages', 'github_pages')}) where page_reason is not null or {kept}"
     )
 
 
@@ -345,14 +399,11 @@ def stage(con: Connection, rules: GitHub | None, secret: SecretStr | None) -> No
             run(con, f"truncate {name}")
         run(con, "delete from raw.quarantine where source = 'github' and stage = 'staged'")
         _place(con, rules, secret)
+        run(con, "create or replace temp table github_repeated as " + sql("stages", "github_repeated"))
         run(con, "create or replace temp table github_versions as " + sql("stages", "github_versions"))
         _quarantine(con, "select _file, _row, 'conflicting_duplicate' as reason, happened_at from temp.github_versions "
                          "where is_conflict")  # fmt: skip
-        fill(
-            con,
-            table("staged.github_objects"),
-            "select * exclude (place, is_conflict) from temp.github_versions where place = 1 and not is_conflict",
-        )
+        fill(con, table("staged.github_objects"), sql("stages", "github_objects"))
         _stage_issues(con)
         for name in FACTS:
             if name not in DEPLOYMENT_FACTS:

@@ -170,5 +170,6 @@ def test_no_login_is_anywhere_in_the_warehouse(pages: Pages) -> None:
 
 def test_pages_that_do_not_fit_into_one_batch_all_count(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kpi_pipeline.stages.github.BATCH_BYTES", 1)
+    monkeypatch.setattr("kpi_pipeline.stages.github.READ_AT_ONCE", 2)
     pages.run({f"Own/App/issues/{n}.json": [issue(n)] for n in range(1, 6)})
     assert pages.rows("select count(*) from staged.issues") == [(5,)]

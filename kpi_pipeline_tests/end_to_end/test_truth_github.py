@@ -22,6 +22,7 @@ PARTS = (
     "transferred_out",
     "open_at_end",
 )
+DEPLOYMENT = f"read_csv('{TRUTH}/hub_deployment_time.csv', types = {{'value': 'DECIMAL(38, 9)'}})"
 COMPARISONS = {
     "closed less opened, by month": (
         KPI.format("value::bigint", "engineering.issues_closed_minus_opened") + " and grain not like '%:%'",
@@ -46,9 +47,10 @@ COMPARISONS = {
         f"from {COMPLETION} where grain like '%:rolling_30_days%'",
     ),
     "hub deployment time and the figures beside it, to the last digit": (
-        KPI.format("value, n", "engineering.hub_deployment_time"),
-        f"select grain, member, period_start, period_end, value, n "
-        f"from read_csv('{TRUTH}/hub_deployment_time.csv', types = {{'value': 'DECIMAL(38, 9)'}})",
+        KPI.format("value, n", "engineering.hub_deployment_time")
+        + f" and (grain not like '%:rolling%' or period_end in (select period_end from {DEPLOYMENT} "
+        "where grain like '%:rolling%'))",
+        f"select grain, member, period_start, period_end, value, n from {DEPLOYMENT}",
     ),
     "upstream contributions, by month": (
         KPI.format("value::bigint", "upstream.upstream_contributions") + " and grain not like '%:%'",

@@ -17,7 +17,7 @@ from kpi_pipeline_tests.bad_input.test_deployments import EVENTS, ISSUES, Hubs, 
 
 HOURS = 72
 END = 96  # after the as-of day, 4 January
-MEASURE = catalog.load().kpi("engineering.hub_deployment_time").measure
+KPI = catalog.load().kpi("engineering.hub_deployment_time")
 STEPS = st.lists(
     st.tuples(st.integers(0, HOURS - 1), st.sampled_from(("complete", "waiting", "on hold")), st.booleans()), max_size=8
 )
@@ -75,8 +75,8 @@ def test_the_time_is_what_a_walk_counts(stories: list[Any]) -> None:
         hubs.con.execute("insert into facts.periods values ('month', date '2026-01-01', date '2026-01-04', false)")
         rows = run(
             hubs.con,
-            f"select member, grain, value from ({MEASURE.formula}) where grain in ('hub', 'hub:open_age')",
-            parameters(MEASURE, date(2026, 1, 4), frozenset()),
+            f"select member, grain, value from ({KPI.measure.formula}) where grain in ('hub', 'hub:open_age')",
+            parameters(KPI, date(2026, 1, 4), frozenset(), 3),
         )
         quarantined, failing = hubs.rows("select count(*) from raw.quarantine")[0][0], hubs.failing()
         hubs.con.close()

@@ -120,11 +120,16 @@ begun as (
 
 period as (
     -- In its first month a quarter that runs is the month.
-    select p.period_start, p.period_end, bool_or(p.is_closed) as is_closed
+    select '' as span, p.period_start, p.period_end, bool_or(p.is_closed) as is_closed
     from facts.periods as p
     inner join begun as b on p.period_end >= b.first_date
     where p.kind in ('month', 'quarter') and p.period_start <= $as_of
     group by p.period_start, p.period_end
+    union all
+    select p.kind, p.period_start, p.period_end, p.is_closed
+    from facts.periods as p
+    inner join begun as b on p.period_end >= b.first_date
+    where p.kind = 'rolling_30_days' and p.period_end <= $as_of
 ),
 
 -- The organisation has a row for every period, with or without new hubs; where nobody asked for one there is none.
@@ -132,12 +137,12 @@ frame as (
     select p.*, 'organisation' as grain, 'organisation' as member, s.statistic
     from period as p
     cross join (values (''), ('first_use'), ('clusters'), ('clusters_first_use')) as s (statistic)
-    where exists (select 1 from request)
+    where exists (select 1 from request) and (p.span = '' or not starts_with(s.statistic, 'clusters'))
     union
     select p.*, n.grain, n.member, n.statistic
     from period as p
     inner join named as n on n.date between p.period_start and p.period_end
-    where n.statistic <> 'open'
+    where n.statistic <> 'open' and p.span = ''
 ),
 
 counted as (
@@ -155,10 +160,12 @@ counted as (
 
 -- Every value as a fraction of tenths of a second; percentiles interpolate linearly.
 fraction as (
-    select grain, member, period_start, period_end, is_closed, n, statistic, true as is_mean, seconds * 10 as tenths, n as parts
+    select span, grain, member, period_start, period_end, is_closed, n, statistic, true as is_mean, seconds * 10 as tenths,
+        n as parts
     from counted
     union all
     select
+        c.span,
         c.grain,
         c.member,
         c.period_start,
@@ -174,14 +181,14 @@ fraction as (
     cross join (values ('median', 5), ('p90', 9)) as q (name, tenth)
     where c.grain = 'organisation' and c.statistic in ('', 'first_use')
     union all
-    select grain, member, $as_of::date, $as_of::date, true, count(*), 'open_age', true, sum(seconds)::hugeint * 10, count(*)
+    select '', grain, member, $as_of::date, $as_of::date, true, count(*), 'open_age', true, sum(seconds)::hugeint * 10, count(*)
     from named
     where statistic = 'open'
     group by grain, member
 )
 
 select
-    concat_ws(':', grain, nullif(statistic, '')) as grain,
+    concat_ws(':', grain, nullif(concat_ws('_', nullif(span, ''), nullif(statistic, '')), '')) as grain,
     member,
     period_start,
     period_end,
@@ -216,4 +223,5 @@ select
     case when p.is_closed then 'ok' else 'to date' end
 from period as p
 inner join facts.deployments as d on d.is_production and d.created_at::date between p.period_start and p.period_end
+where p.span = ''
 group by p.period_start, p.period_end, p.is_closed

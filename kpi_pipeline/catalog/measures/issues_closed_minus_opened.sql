@@ -1,16 +1,23 @@
 -- Flows of issues per period at every grain; months are the KPI, quarters, weeks and the parts stand beside it.
-with flow as (
+with daily as (
+    select date, repository, team, flow, is_by_bot, count(*) as n
+    from facts.issue_flows
+    where date <= $as_of
+    group by all
+),
+
+flow as (
     select
         f.date,
         f.flow,
         f.is_by_bot,
+        f.n,
         unnest([
             {'grain': 'organisation', 'member': 'organisation'},
             {'grain': 'repository', 'member': f.repository},
             {'grain': 'team', 'member': f.team}
         ], recursive := true)
-    from facts.issue_flows as f
-    where f.date <= $as_of
+    from daily as f
 ),
 
 stock as (
@@ -18,7 +25,7 @@ stock as (
         grain,
         member,
         date,
-        sum(sum(case when flow in ('opened', 'reopened', 'transferred_in') then 1 else -1 end)) over (
+        sum(sum(case when flow in ('opened', 'reopened', 'transferred_in') then n else -n end)) over (
             partition by grain, member order by date
         ) as open_issues
     from flow
@@ -39,15 +46,15 @@ counted as (
         f.member,
         p.kind,
         p.period_start,
-        count(*) filter (where f.flow = 'opened') as opened,
-        count(*) filter (where f.flow = 'opened' and f.is_by_bot) as opened_by_bots,
-        count(*) filter (where f.flow = 'reopened') as reopened,
-        count(*) filter (where f.flow = 'completed') as completed,
-        count(*) filter (where f.flow = 'not_planned') as not_planned,
-        count(*) filter (where f.flow = 'duplicate') as duplicate,
-        count(*) filter (where f.flow = 'transferred_in') as transferred_in,
-        count(*) filter (where f.flow = 'transferred_out') as transferred_out,
-        count(*) filter (where f.flow = 'deleted') as deleted
+        coalesce(sum(f.n) filter (where f.flow = 'opened'), 0) as opened,
+        coalesce(sum(f.n) filter (where f.flow = 'opened' and f.is_by_bot), 0) as opened_by_bots,
+        coalesce(sum(f.n) filter (where f.flow = 'reopened'), 0) as reopened,
+        coalesce(sum(f.n) filter (where f.flow = 'completed'), 0) as completed,
+        coalesce(sum(f.n) filter (where f.flow = 'not_planned'), 0) as not_planned,
+        coalesce(sum(f.n) filter (where f.flow = 'duplicate'), 0) as duplicate,
+        coalesce(sum(f.n) filter (where f.flow = 'transferred_in'), 0) as transferred_in,
+        coalesce(sum(f.n) filter (where f.flow = 'transferred_out'), 0) as transferred_out,
+        coalesce(sum(f.n) filter (where f.flow = 'deleted'), 0) as deleted
     from flow as f
     inner join facts.periods as p on f.date between p.period_start and p.period_end
     where f.member is not null and p.kind in ('month', 'quarter', 'week')

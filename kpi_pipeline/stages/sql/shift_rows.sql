@@ -8,10 +8,10 @@ last_of_gap as (
 ),
 shifted as (
     select i._row as row_before, i._row + g.missing as row_after
-    from (select _row from temp.incoming where _file = $file) i
+    from (select _row from incoming.rows where _file = $file) i
     asof join last_of_gap g on i._row > g.rows_before
 )
-update temp.incoming i
+update incoming.rows i
 set _row = s.row_after
 from shifted s
 where i._file = $file and i._row = s.row_before
