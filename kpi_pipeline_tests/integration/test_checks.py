@@ -66,7 +66,7 @@ insert into facts.hub_request_waits values
     ('o/r', 1, '2026-01-01 08:00', '2026-01-01 09:00'), ('o/r', 1, '2026-01-02', null);
 insert into kpi.kpi_values
     select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
-        'r', timestamp '2026-01-03'
+        'r', timestamp '2026-01-03', null
     from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
 insert into facts.periods values ('month', '2026-01-01', '2026-01-02', false);
 insert into staged.ledger values ('2026-01-01', 'cost', 'services', null, '2026-01-01', '2026-01-01', 3, 'USD', 1, 3,
@@ -84,7 +84,7 @@ insert into staged.community_declarations values ('reef', '2026-01-01', '9999-12
 insert into facts.survey_answers values ('2026-01-01', 's', 'reef', null, 4, ['speed'], 's', 1, null, null);
 insert into kpi.kpi_values
     select 'qualitative.community_satisfaction', 'community', 'reef', '2026-01-01', '2026-01-02', null, null, null, 2,
-        'insufficient', 'h', 'r', timestamp '2026-01-03';
+        'insufficient', 'h', 'r', timestamp '2026-01-03', null;
 """
 # What is done to the warehouse, and the check that must notice.
 FAULTS = {
@@ -189,7 +189,7 @@ insert into facts.survey_answers by name select date '2026-01-01' + (i // 2)::in
     from range(4) t (i), (select '00000000-0000-0000-0000-00000000000' || (i % $people)) u (p);
 insert into kpi.kpi_values
     select 'qualitative.community_satisfaction', $grain, $member, '2026-01-01', '2026-01-02', 4, 4, 4, 4,
-        'insufficient', 'h', 'r', timestamp '2026-01-03';
+        'insufficient', 'h', 'r', timestamp '2026-01-03', null;
 """
 
 
