@@ -106,6 +106,7 @@ class Measure(Strict):
             "seconds_per_unit": SECONDS.get(self.unit, 1),
             "min_n": self.min_n,
             "rolling": self.rolling,
+            "apart": next(iter(self.beside), None) if self.kind == "ratio" else None,
             **self.parameters,
         }
 

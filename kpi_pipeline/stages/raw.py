@@ -28,6 +28,7 @@ PLAIN_DECIMAL = "[+-]?[0-9]+([.][0-9]{1,9}0*)?"
 # File, row, reason.
 Reject = tuple[str, int | None, str]
 ReadFile = Callable[[Connection, Record, LandedFile, Path], Reader]
+ReadFiles = Callable[[Connection, Sequence[LandedFile]], list[Reject]]
 
 
 @dataclass
@@ -54,6 +55,7 @@ def load(
     secret: SecretStr | None,
     connected: bool,
     read: ReadFile = reader,
+    read_all: ReadFiles | None = None,
 ) -> Loaded:
     """Brings raw.<source> up to date with the landing zone, in one transaction.
 
@@ -61,8 +63,10 @@ def load(
         secret: for streams that name people.
         connected: whether kpi.toml names the source; one that it doesn't name holds nothing.
         read: how a file becomes rows, where it is no table.
+        read_all: how many small files at once become rows of temp.incoming; returns those that can't be read.
     """
-    files = _files_that_count(landing, record, any_suffix=read is not reader) if connected else []
+    any_suffix = read is not reader or read_all is not None
+    files = _files_that_count(landing, record, any_suffix=any_suffix) if connected else []
     keying = _keying(con, record, secret)
     before = dict(run(con, "select file, (sha256, keying) from raw.loads where source = $s", {"s": record.source}))
     wanted = {f.name: (f.sha256, keying) for f in files}
@@ -71,7 +75,7 @@ def load(
     result = Loaded(files=len(changed), removed=len(gone))
     if changed or gone:
         # Files are read before the transaction: one that can't be read would abort it, with all the others.
-        rejects = _read_files(con, landing, record, changed, secret, read)
+        rejects = _read_files(con, landing, record, changed, secret, read, read_all)
         with transaction(con):
             _forget(con, record, [f.name for f in changed] + gone)
             _store(con, record, changed, keying, rejects, result)
@@ -120,11 +124,15 @@ def _read_files(
     files: Sequence[LandedFile],
     secret: SecretStr | None,
     read: ReadFile,
+    read_all: ReadFiles | None,
 ) -> list[Reject]:
     """Fills temp.incoming (and temp.names, where people are named); returns what never became a row of it."""
     columns = ", ".join(f"{quote(c.name)} {_raw_type(c)}" for c in record.columns)
     run(con, f"create or replace temp table incoming ({columns}, _file varchar, _row bigint, _reason varchar)")
-    rejects = [reject for file in files for reject in _read(con, landing, record, file, read)]
+    if read_all is not None:
+        rejects = read_all(con, files)
+    else:
+        rejects = [reject for file in files for reject in _read(con, landing, record, file, read)]
     if record.personal and secret is not None:
         _add_keys(con, record, secret)
     return rejects
