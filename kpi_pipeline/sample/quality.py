@@ -1,4 +1,4 @@
-"""Test runs and assessments of code: reports as CI keeps them; and the truth of their KPIs. Never here: who wrote what."""
+"""Test runs and assessments of code, as CI keeps them; and the truth of their KPIs. Never here: who wrote what."""
 
 import json
 from collections.abc import Iterator
@@ -57,10 +57,10 @@ ROLES: Final = tuple(
     for kind in ("team", "engineers")
 )
 README: Final = """\
-- `test_results/`: JUnit XML, by team and suite: a file a month with a `<testsuite>` per run, or a file per run. Totals of
-  suites are wrong, some cases were tried again, some have no name, and one ran on a day to come.
-- `code_quality/`: assessments of code, SARIF of two teams and tables of a third. Some results are suppressed, absent or only
-  notes; one unit has no size, one row no verdict.
+- `test_results/`: JUnit XML, by team and suite: a file a month with a `<testsuite>` per run, or a file per run. Totals
+  of suites are wrong, some cases were tried again, some have no name, and one ran on a day to come.
+- `code_quality/`: assessments of code, SARIF of two teams and tables of a third. Some results are suppressed, absent
+  or only notes; two units have no size, and one row has no verdict.
 """
 _CONFIG: Final = """\
 # JUnit XML of test runs, as CI exports it: <team>/<suite>/... .xml or .xml.gz.
@@ -207,7 +207,9 @@ def _assessments(world: World, team: str) -> Iterator[Assessment]:
             sizes[place] += whole(rng, 0, 12)
             if rng.random() < 0.4:
                 found[place] = pick(rng, RULES)[0] if whole(rng, 1, 100) > quality - 8 else None
-            one.files.append((f"src/{WORDS[place % len(WORDS)]}{place // len(WORDS) or ''}.ts", sizes[place], found[place]))
+            one.files.append(
+                (f"src/{WORDS[place % len(WORDS)]}{place // len(WORDS) or ''}.ts", sizes[place], found[place])
+            )
         yield one
 
 
@@ -258,7 +260,9 @@ def _write_tables(folder: Path, assessments: list[Assessment]) -> None:
         for place, (unit, size, rule) in enumerate(one.files):
             counts = (str(int(rule == "no-any")), str(int(rule == "max-lines")))
             verdict = ("no" if rule in ("no-any", "max-lines") else "yes", "", "")
-            lines.append(csv_line((str(one.day), one.team, unit, str(size), *(verdict if place % 2 else ("", *counts)))))
+            lines.append(
+                csv_line((str(one.day), one.team, unit, str(size), *(verdict if place % 2 else ("", *counts))))
+            )
     first = assessments[0]
     by_year[first.day.year].append(csv_line((str(first.day), first.team, "src/unknown.ts", "100", "", "", "")))
     for year, lines in by_year.items():

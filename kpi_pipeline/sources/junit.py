@@ -6,7 +6,7 @@ Never here: which attempts count, which is the warehouse's affair.
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import IO, NamedTuple
-from xml.etree.ElementTree import Element, ParseError  # noqa: S405: only types; defusedxml parses
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse

@@ -13,7 +13,8 @@ CHECKS: tuple[Check, ...] = (
             name,
             "WARN",
             "Every team is in [teams] of kpi.toml; another one may be misspelt, and counts for no other team.",
-            f"select team, count(*) as days from {name} where team not in (select team from staged.teams) group by team",
+            f"select team, count(*) as days from {name} "
+            "where team not in (select team from staged.teams) group by team",
         )
         for name in CONTRACT_CHECKED
     ),
