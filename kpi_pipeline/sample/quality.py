@@ -60,7 +60,7 @@ README: Final = """\
 - `test_results/`: JUnit XML, by team and suite: a file a month with a `<testsuite>` per run, or a file per run. Totals
   of suites are wrong, some cases were tried again, some have no name, and one ran on a day to come.
 - `code_quality/`: assessments of code, SARIF of two teams and tables of a third. Some results are suppressed, absent
-  or only notes; two units have no size, and one row has no verdict.
+  or only notes; one unit has no size, and one row no verdict.
 """
 _CONFIG: Final = """\
 # JUnit XML of test runs, as CI exports it: <team>/<suite>/... .xml or .xml.gz.
