@@ -8,8 +8,8 @@ insert into raw.test_results by name
         'web/unit/r.xml' as _file, row_number() over () as _row
     from (values ('failed'), ('passed'), ('skipped')) t (outcome);
 insert into facts.test_results by name
-    select date '2026-01-01' as date, 'web' as team, ['web'] as teams, 'unit' as suite, 1 as run, 1 as passed, 1 as flaky,
-        0 as failed, 0 as errors, 1 as skipped, 1 as retried;
+    select date '2026-01-01' as date, 'web' as team, ['web'] as teams, 'unit' as suite, 1 as run, 1 as passed,
+        1 as flaky, 0 as failed, 0 as errors, 1 as skipped, 1 as retried;
 insert into raw.code_quality by name
     select date '2026-01-01' as date, team, tool, unit, 10 as lines, 'yes' as meets, 'c.csv' as _file, 1 as _row
     from (values ('web', 'x', 'a.py'), (' Web', 'y', 'a.py'), ('web', 'x', 'b.py')) t (team, tool, unit);
