@@ -16,7 +16,7 @@ from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.errors import KpiError
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.settings import Settings
-from kpi_pipeline.sources.files import list_cluster_yaml, list_files
+from kpi_pipeline.sources.files import LIST_KINDS, list_files
 from kpi_pipeline.stages.publish import DATABASE
 
 State = Literal["ok", "note", "problem"]
@@ -88,7 +88,7 @@ def _source(configured: Settings, name: str) -> Iterator[Finding]:
     path = configured.source_path(source.path)
 
     def look() -> str:
-        files = list_cluster_yaml(name, path) if source.kind == "cluster_yaml" else list_files(name, path)
+        files = LIST_KINDS.get(source.kind, list_files)(name, path)
         newest = max(p.stat().st_mtime for _, p in files)
         return f"{len(files)} file(s) in {path}, newest of {datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M} UTC"
 

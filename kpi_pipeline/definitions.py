@@ -18,6 +18,7 @@ from kpi_pipeline.assets import (
     money,
     opinion,
     published,
+    quality,
     support,
 )
 from kpi_pipeline.assets.common import Pipeline
@@ -63,6 +64,7 @@ def build(catalog: Catalog) -> dg.Definitions:
             *support.ASSETS,
             *clicks.ASSETS,
             *delivery.ASSETS,
+            *quality.ASSETS,
             *kpi.assets(catalog),
             published.asset(catalog),
         ],

@@ -269,6 +269,21 @@ class UpstreamWork(Strict):
     max_age_days: int | None = Field(default=None, ge=0)
 
 
+class TestResults(Strict):
+    kind: Literal["junit"]
+    path: Path
+    max_age_days: int | None = Field(default=None, ge=0)
+
+
+class CodeQuality(Strict):
+    """`level`: from which level of findings on a unit doesn't meet the standard."""
+
+    kind: Literal["sarif", "table"]
+    path: Path
+    level: Literal["note", "warning", "error"] = "warning"
+    max_age_days: int | None = Field(default=None, ge=0)
+
+
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
@@ -287,6 +302,8 @@ class Sources(Strict):
     tickets: Tickets | None = None
     access_logs: AccessLogs | None = None
     ceremonies: TableDrop | None = None
+    test_results: TestResults | None = None
+    code_quality: CodeQuality | None = None
 
 
 class Match(Strict):

@@ -95,6 +95,8 @@ class Measure(Strict):
             raise ValueError(f"table {unknown[0]!r} has no contract")
         if self.kind == "duration" and self.unit not in SECONDS:
             raise ValueError(f"a duration is in {', '.join(SECONDS)}, not in {self.unit!r}")
+        if self.kind == "ratio" and len(self.beside) > 1:
+            raise ValueError(f"a ratio has one figure beside it, not {len(self.beside)}")
         return self
 
     @property
@@ -114,6 +116,7 @@ class Measure(Strict):
             "seconds_per_unit": SECONDS.get(self.unit, 1),
             "min_n": self.min_n,
             "rolling": self.rolling,
+            "apart": next(iter(self.beside), None) if self.kind == "ratio" else None,
             **self.parameters,
         }
 

@@ -1,8 +1,10 @@
 """File drops: which files a folder (or a single path) holds. Their content is read by raw, from the landing zone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from kpi_pipeline.errors import SourceError
+from kpi_pipeline.sources import junit, sarif
 
 TABLE_SUFFIXES = (
     *(f"{kind}{gz}" for kind in (".csv", ".json", ".ndjson", ".jsonl") for gz in ("", ".gz")),
@@ -52,6 +54,44 @@ def list_cluster_yaml(source: str, path: Path) -> list[tuple[str, Path]]:
             got="no file named cluster.yaml",
             expected="a folder of <cluster>/cluster.yaml files",
             fix=f"Point [sources.{source}] path at the folder that holds the clusters' folders.",
+        )
+    return found
+
+
+def list_junit(source: str, path: Path) -> list[tuple[str, Path]]:
+    """Every XML file below a folder: what else CI leaves there is no report.
+
+    Raises:
+        SourceError: there is none.
+    """
+    return _with_suffix(source, path, junit.SUFFIXES)
+
+
+def list_sarif(source: str, path: Path) -> list[tuple[str, Path]]:
+    """Every SARIF file and table below a folder.
+
+    Raises:
+        SourceError: there is none.
+    """
+    return _with_suffix(source, path, (*sarif.SUFFIXES, *TABLE_SUFFIXES))
+
+
+# How to list the files of a kind of source; of other kinds, every file counts.
+LIST_KINDS: dict[str, Callable[[str, Path], list[tuple[str, Path]]]] = {
+    "cluster_yaml": list_cluster_yaml,
+    "junit": list_junit,
+    "sarif": list_sarif,
+}
+
+
+def _with_suffix(source: str, path: Path, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
+    found = [(name, p) for name, p in list_files(source, path) if name.lower().endswith(suffixes)]
+    if not found:
+        raise SourceError(
+            f"source {source}: {path}",
+            got=f"no file that ends with {' or '.join(suffixes)}",
+            expected=f"the reports of {source}",
+            fix=f"Point [sources.{source}] path at the folder that holds the teams' folders.",
         )
     return found
 

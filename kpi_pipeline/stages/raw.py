@@ -33,6 +33,7 @@ Reject = tuple[str, int | None, str]
 # Of a file.
 Lines = dict[str, int]
 ReadFile = Callable[[Connection, Record, LandedFile, Path], Reader]
+ReadFiles = Callable[[Connection, Sequence[LandedFile]], list[Reject]]
 
 
 @dataclass
@@ -60,6 +61,7 @@ def load(
     connected: bool,
     read: ReadFile = reader,
     at_once: int = 1,
+    read_all: ReadFiles | None = None,
 ) -> Loaded:
     """Brings raw.<source> up to date with the landing zone, in one transaction.
 
@@ -68,8 +70,10 @@ def load(
         connected: whether kpi.toml names the source; one that it doesn't name holds nothing.
         read: how a file becomes rows, where it is no table.
         at_once: how many files to read at the same time; with more than one, rows come in no order.
+        read_all: how many small files at once become rows of incoming.rows; returns those that can't be read.
     """
-    files = _files_that_count(landing, record, any_suffix=read is not reader) if connected else []
+    any_suffix = read is not reader or read_all is not None
+    files = _files_that_count(landing, record, any_suffix=any_suffix) if connected else []
     keying = _keying(con, record, secret)
     before = dict(run(con, "select file, (sha256, keying) from raw.loads where source = $s", {"s": record.source}))
     wanted = {f.name: (f.sha256, keying) for f in files}
@@ -78,7 +82,14 @@ def load(
     result = Loaded(files=len(changed), removed=len(gone))
     if changed or gone:
         # Files are read before the transaction: one that can't be read would abort it, with all the others.
-        rejects, lines = _read_files(con, landing, record, changed, secret, read, at_once)
+        _make_incoming(con, record)
+        rejects, lines = (
+            (read_all(con, changed), Lines())
+            if read_all is not None
+            else _read_files(con, landing, record, changed, read, at_once)
+        )
+        if record.personal and secret is not None:
+            _add_keys(con, record, secret)
         with transaction(con):
             _forget(con, record, [f.name for f in changed] + gone)
             _store(con, record, changed, keying, rejects, lines, result)
@@ -120,23 +131,26 @@ def _forget(con: Connection, record: Record, files: Sequence[str]) -> None:
         run(con, f"delete from {quote(name)} where source = $source and list_contains($files, file)", chosen)
 
 
+def _make_incoming(con: Connection, record: Record) -> None:
+    """Makes incoming.rows, empty: the record's columns as they are in raw, its place, and what is wrong with it."""
+    columns = ", ".join(f"{quote(c.name)} {_raw_type(c)}" for c in record.columns)
+    run(con, "attach if not exists ':memory:' as incoming")
+    run(con, f"create or replace table {INCOMING} ({columns}, _file varchar, _row bigint, _reason varchar)")
+
+
 def _read_files(
     con: Connection,
     landing: Landing,
     record: Record,
     files: Sequence[LandedFile],
-    secret: SecretStr | None,
     read: ReadFile,
     at_once: int,
 ) -> tuple[list[Reject], Lines]:
-    """Fills incoming.rows (and temp.names, where people are named).
+    """Fills incoming.rows.
 
     Returns:
         What never became a row of it, and how many lines the files have of which only some become rows.
     """
-    columns = ", ".join(f"{quote(c.name)} {_raw_type(c)}" for c in record.columns)
-    run(con, "attach if not exists ':memory:' as incoming")
-    run(con, f"create or replace table {INCOMING} ({columns}, _file varchar, _row bigint, _reason varchar)")
     connections: queue.SimpleQueue[Connection] = queue.SimpleQueue()
     for _ in range(at_once):
         connections.put(another(con))
@@ -153,8 +167,6 @@ def _read_files(
     for file, one in zip(files, found, strict=True):
         if one.missing:
             _shift_rows(con, file.name, one.missing)
-    if record.personal and secret is not None:
-        _add_keys(con, record, secret)
     lines = {file.name: one.lines for file, one in zip(files, found, strict=True) if one.lines is not None}
     return [reject for one in found for reject in one.rejects], lines
 

@@ -130,6 +130,12 @@ def test_a_wrong_kpi_is_refused_with_file_and_field(copy: Path, old: str, new: s
     assert str(copy) in caught.value.culprit
 
 
+def test_a_ratio_has_one_figure_beside_it(copy: Path) -> None:
+    change(copy / "measures", 'beside = ["flaky"]', 'beside = ["flaky", "slow"]', "qa_pass_rate.toml")
+    with pytest.raises(CatalogError, match="one figure beside it, not 2"):
+        catalog.load(copy)
+
+
 def test_five_headlines_are_refused(copy: Path) -> None:
     text = (copy / "impact.toml").read_text()
     (copy / "impact.toml").write_text(text.replace('status = "active"\nno', 'status = "active"\nheadline = true\nno'))
