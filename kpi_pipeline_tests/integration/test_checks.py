@@ -68,7 +68,6 @@ insert into kpi.kpi_values
     select 'impact.' || k, 'organisation', 'organisation', '2025-12-04', '2026-01-02', v, null, null, 12, 'ok', 'h',
         'r', timestamp '2026-01-03', null
     from (values ('mau_p10', 1), ('mau_p50', 2), ('mau_p90', 3)) t (k, v);
-insert into facts.periods values ('month', '2026-01-01', '2026-01-02', false);
 insert into staged.ledger values ('2026-01-01', 'cost', 'services', null, '2026-01-01', '2026-01-01', 3, 'USD', 1, 3,
     'k.csv', 1);
 insert into raw.ledger values ('2026-01-01', 'cost', 'services', 3, 'USD', null, null, null, null, 'k.csv', 1);
