@@ -3,7 +3,7 @@
 The Dagster assets show them, and publishing runs those of severity ERROR once more, so that nothing gets around them.
 """
 
-from kpi_pipeline.stages.checks import clicks, costs, delivery, github, hubs, money, opinion, support
+from kpi_pipeline.stages.checks import clicks, costs, delivery, github, hubs, metrics, money, opinion, support
 from kpi_pipeline.stages.checks.model import (
     Check,
     Outcome,
@@ -23,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     *support.CHECKS,
     *clicks.CHECKS,
     *delivery.CHECKS,
+    *metrics.CHECKS,
 )
 # Only publishing can ask for this one: before, some KPIs are still to come.
 EVERY_KPI_IS_COMPUTED = Check(
