@@ -304,7 +304,7 @@ def test_rounding_of_floats_is_no_decrease_and_bounds_are_numbers(drop: Drop) ->
 
 
 def test_steps_without_a_sample_are_unobserved(drop: Drop) -> None:
-    """Six hours a step: the 29th at 18:00 (up), and at midnight (down); on the 30th, the last day, only 12:00 (half)."""
+    """Steps of six hours: on the 29th 18:00 (up) and midnight (down); on the 30th, the last day, only 12:00 (half)."""
     samples = [[NOON + 21600, "1"], [NOON + 43200, "0"], [NOON + 86400, "0.5"]]
     old = [[NOON, "1"], [NOON + 86400, "1"]]
     drop.put("uptime", "a.json", answer(series({"system": "web"}, *samples), series({"system": "old"}, *old)))
