@@ -22,7 +22,7 @@ from kpi_pipeline.sample.write import write_file
 STEP: Final = 43200
 PROBE_STEP: Final = 21600
 DAY: Final = 86400
-# Service and audience: calls in a step on a working day, the bounds of the histogram, and its customers.
+# Service and audience: calls in a step on the first working day, the bounds of the histogram, and its customers.
 APIS: Final[dict[tuple[str, str], tuple[int, tuple[str, ...], tuple[str, ...]]]] = {
     ("hubs-api", "b2b"): (560, ("0.1", "0.5", "1", "2.5"), ("northern-lab", "lake-college")),
     ("hubs-api", "b2c"): (900, ("0.1", "0.5", "1", "2.5"), ("",)),
@@ -125,7 +125,8 @@ def _api(world: World) -> tuple[Answer, Answer, Answer, dict[tuple[date, str, st
                 own = measured[day, service, audience]
                 labels = (("audience", audience), ("service", service))
                 rng = dice(world.seed, "api", at, service, audience)
-                calls = [whole(rng, usual * 3 // 4, usual * 5 // 4) // len(customers) for _ in customers]
+                grown = usual + number // 10
+                calls = [whole(rng, grown * 3 // 4, grown * 5 // 4) // len(customers) for _ in customers]
                 if day.weekday() >= SATURDAY:
                     calls = [count // 3 for count in calls]
                 is_broken = number == not_a_number and audience == "b2c" and part == 0
