@@ -32,10 +32,10 @@ SOURCES = table_assets(GROUP, list(LOADS), loads=LOADS)
 )
 def make_metrics_facts(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     configured = pipeline.settings()
-    sources = configured.config.sources
+    sources, landing = configured.config.sources, pipeline.landing()
     with pipeline.warehouse() as con:
-        metrics.count_api_calls(con, sources.api_metrics)
-        metrics.count_uptime(con, sources.uptime, configured.as_of)
+        metrics.count_api_calls(con, landing, sources.api_metrics)
+        metrics.count_uptime(con, landing, sources.uptime, configured.as_of)
         for name in DEPS:
             yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
 

@@ -8,7 +8,6 @@ SAMPLE = (
     Column("date", "DATE", "UTC day in which the sample's interval ends; midnight belongs to the day before"),
     Column("sampled_at", "TIMESTAMPTZ", "the sample's timestamp: it stands for the step that ends then"),
     Column("labels", "VARCHAR", "md5 of the series' labels but le: tells series apart"),
-    Column("landed_at", "TIMESTAMPTZ", "when its file was landed"),
 )
 SERVICE = Column("service", "VARCHAR", "the service that was called")
 AUDIENCE = Column("audience", "VARCHAR", "whose calls: b2b or b2c, in lower case", nullable=True)

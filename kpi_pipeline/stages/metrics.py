@@ -58,10 +58,11 @@ def _load(con: Connection, landing: Landing, record: Record, connected: bool) ->
     return loaded
 
 
-def count_api_calls(con: Connection, rules: ApiMetrics | None) -> None:
+def count_api_calls(con: Connection, landing: Landing, rules: ApiMetrics | None) -> None:
     """Rebuilds the facts of API calls, in one transaction; histograms that can't be are rejected."""
     folders = rules.series.model_dump() if rules else dict.fromkeys(("requests", "duration_sum", "duration_buckets"))
     with transaction(con):
+        _put_files(con, landing, API_METRICS)
         run(con, f"create or replace temp table api_samples as {sql('stages', 'api_samples')}")
         run(con, f"create or replace temp table bucket_samples as {sql('stages', 'bucket_samples')}", folders)
         run(con, "delete from raw.quarantine where source = 'api_metrics' and stage = 'staged'")
@@ -69,11 +70,11 @@ def count_api_calls(con: Connection, rules: ApiMetrics | None) -> None:
         for name in API_FACTS:
             run(con, f"truncate {quote('facts.' + name)}")
             fill(con, table(f"facts.{name}"), sql("stages", name), folders)
-    for name in ("api_samples", "bucket_samples"):
+    for name in ("metric_files", "api_samples", "bucket_samples"):
         run(con, f"drop table temp.{name}")
 
 
-def count_uptime(con: Connection, rules: Uptime | None, as_of: date) -> None:
+def count_uptime(con: Connection, landing: Landing, rules: Uptime | None, as_of: date) -> None:
     """Rebuilds facts.uptime up to the as-of day, in one transaction."""
     retired = rules.retired if rules else {}
     bound: dict[str, object] = {
@@ -83,5 +84,18 @@ def count_uptime(con: Connection, rules: Uptime | None, as_of: date) -> None:
         "last_days": list(retired.values()),
     }
     with transaction(con):
+        _put_files(con, landing, UPTIME)
         run(con, "truncate facts.uptime")
         fill(con, table("facts.uptime"), sql("stages", "uptime"), bound)
+    run(con, "drop table temp.metric_files")
+
+
+def _put_files(con: Connection, landing: Landing, record: Record) -> None:
+    """A table temp.metric_files: which file was landed when."""
+    files = landing.files(record.source, record.delivery)
+    run(
+        con,
+        "create or replace temp table metric_files as "
+        "select unnest($files::varchar[]) as file, unnest($landed::timestamptz[]) as landed_at",
+        {"files": [file.name for file in files], "landed": [file.fetched_at for file in files]},
+    )

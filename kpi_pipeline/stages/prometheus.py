@@ -35,13 +35,12 @@ def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Rea
     parameters = {f"{column}_label": label for label, column in record.labels}
     return Reader(
         f"({sql('stages', 'prometheus_samples')})",
-        {**parameters, "folder": file.name.split("/")[0], "landed_at": file.fetched_at},
+        {**parameters, "folder": file.name.split("/")[0]},
         {
             "series": "$folder",
             "date": "(sampled_at - interval 1 millisecond)::date",
             "sampled_at": "sampled_at",
             "labels": "series_id",
-            "landed_at": "$landed_at::timestamptz",
             "value": "value",
             "le": "labels['le']",
             **{c: LABEL_COLUMN.get(c, "{}").format(f"labels[${c}_label]") for _, c in record.labels},

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from pydantic import ValidationError
 
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.settings import ApiMetrics, MetricLabels, MetricSeries, Uptime
@@ -64,8 +65,8 @@ class Drop:
     def run(self, api: ApiMetrics | None = API, probes: Uptime | None = PROBES) -> None:
         metrics.load_api_metrics(self.con, self.landing, api)
         metrics.load_uptime(self.con, self.landing, probes)
-        metrics.count_api_calls(self.con, api)
-        metrics.count_uptime(self.con, probes, AS_OF)
+        metrics.count_api_calls(self.con, self.landing, api)
+        metrics.count_uptime(self.con, self.landing, probes, AS_OF)
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         return self.con.execute(statement).fetchall()
@@ -203,6 +204,19 @@ def test_of_fetches_that_overlap_the_newest_file_counts(drop: Drop) -> None:
     )
     drop.run()
     assert drop.calls() == [("2025-06-29", "hubs", "b2b", None, 321)]
+
+
+def test_a_file_that_comes_back_is_landed_anew(drop: Drop) -> None:
+    """It was loaded before and isn't loaded again, but it is the newest now: as it would be in a new warehouse."""
+    drop.put("api_metrics", "requests/a.json", answer(series(HUBS, [NOON, "1"])))
+    drop.put("api_metrics", "requests/b.json", answer(series(HUBS, [NOON, "20"])), FETCHED + timedelta(hours=1))
+    drop.run()
+    (drop.root / "api_metrics" / "requests" / "a.json").unlink()
+    drop.put("api_metrics", "requests/c.json", answer(), FETCHED + timedelta(hours=2))
+    assert drop.calls() == [("2025-06-29", "hubs", "b2b", None, 20)]
+    drop.put("api_metrics", "requests/a.json", answer(series(HUBS, [NOON, "1"])), FETCHED + timedelta(hours=3))
+    drop.run()
+    assert drop.calls() == [("2025-06-29", "hubs", "b2b", None, 1)]
 
 
 def test_series_that_differ_in_another_label_are_added(drop: Drop) -> None:
@@ -351,3 +365,20 @@ def test_days_without_calls_measured_are_named(drop: Drop) -> None:
     drop.run()
     wrong = {c.name: evaluate(drop.con, c, {"as_of": AS_OF}).wrong for c in CHECKS if c.table == "facts.api_calls"}
     assert (wrong["api_calls_have_no_gap"], wrong["audiences_are_known"]) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("step_seconds", 25200, "a day isn't a whole number of such steps"),
+        ("step_seconds", 0, "a day isn't a whole number of such steps"),
+        ("series", {"requests": "a", "duration_sum": "a"}, "two series share a folder"),
+        ("series", {"requests": "a/b"}, "should match pattern"),
+        ("series", {"duration_sum": "a"}, "Field required"),
+        ("labels", {"service": "a", "customer": "b"}, "'customer' needs 'audience'"),
+        ("labels", {"service": "a b"}, "should match pattern"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(key: str, value: object, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        ApiMetrics.model_validate({**API.model_dump(), key: value})

@@ -1,6 +1,19 @@
 -- Each sample once, however many fetches hold it: the one of the newest file.
-select series, labels, service, audience, customer, try_cast(le as decimal(38, 9)) as le, date, sampled_at, value, _file, _row
-from raw.api_metrics
+select
+    s.series,
+    s.labels,
+    s.service,
+    s.audience,
+    s.customer,
+    try_cast(s.le as decimal(38, 9)) as le,
+    s.date,
+    s.sampled_at,
+    s.value,
+    s._file,
+    s._row
+from raw.api_metrics as s
+inner join temp.metric_files as f on s._file = f.file
 qualify row_number() over (
-    partition by series, labels, try_cast(le as decimal(38, 9)), sampled_at order by landed_at desc, _file desc, _row desc
+    partition by s.series, s.labels, try_cast(s.le as decimal(38, 9)), s.sampled_at
+    order by f.landed_at desc, s._file desc, s._row desc
 ) = 1

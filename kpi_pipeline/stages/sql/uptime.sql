@@ -1,8 +1,11 @@
 -- Every day of a system from its first sample on: a step without a sample is unobserved, never up or down.
 with sample as (
-    select date, system, sampled_at, value
-    from raw.uptime
-    qualify row_number() over (partition by labels, sampled_at order by landed_at desc, _file desc, _row desc) = 1
+    select s.date, s.system, s.sampled_at, s.value
+    from raw.uptime as s
+    inner join temp.metric_files as f on s._file = f.file
+    qualify row_number() over (
+        partition by s.labels, s.sampled_at order by f.landed_at desc, s._file desc, s._row desc
+    ) = 1
 ),
 
 -- A system with several probes is up as far as all of them say so.
