@@ -12,6 +12,8 @@ from kpi_pipeline.stages.reading import Reader, whole_file
 from kpi_pipeline.warehouse import Connection, run, sql
 
 SUFFIXES = (".json", ".json.gz")
+# An answer is taken apart in memory, which takes some 30 times its size.
+LARGEST = 40_000_000
 LABEL_COLUMN = {"audience": "lower({})"}
 
 
@@ -24,7 +26,10 @@ def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Rea
     _check_place(record, file)
     packed = file.encoding == "gzip" or file.name.lower().endswith(".gz")
     with whole_file(file), unpacked(path, packed) as content:
-        text = content.read().decode("utf-8-sig")
+        answer = content.read(LARGEST + 1)
+        if len(answer) > LARGEST:
+            raise _unreadable(file, "too_large", f"more than {LARGEST} bytes")
+        text = answer.decode("utf-8-sig")
     _put_answer(con, file, text)
     reasons = [
         ("not_a_series", "not is_series"),

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.settings import ApiMetrics, MetricLabels, MetricSeries, Uptime
 from kpi_pipeline.sources.files import list_files
-from kpi_pipeline.stages import metrics
+from kpi_pipeline.stages import metrics, prometheus
 from kpi_pipeline.stages.checks import CHECKS, evaluate
 from kpi_pipeline.warehouse import Connection
 
@@ -170,6 +170,15 @@ def test_bad_file(drop: Drop, case: str) -> None:
     drop.put("api_metrics", "requests/a.json", GOOD)
     drop.run()
     assert drop.query("select file, row, reason from raw.quarantine") == [(name, None, reason)]
+    assert drop.calls() == [("2025-06-29", "hubs", "b2b", None, 2)]
+
+
+def test_an_answer_that_is_too_large_is_left_unread(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "LARGEST", len(GOOD))
+    drop.put("api_metrics", "requests/a.json", GOOD)
+    drop.put("api_metrics", "requests/b.json.gz", gzip.compress(GOOD.encode() + b" "))
+    drop.run()
+    assert drop.query("select file, row, reason from raw.quarantine") == [("requests/b.json.gz", None, "too_large")]
     assert drop.calls() == [("2025-06-29", "hubs", "b2b", None, 2)]
 
 
