@@ -10,7 +10,7 @@ SAMPLE = (
     Column("labels", "VARCHAR", "md5 of the series' labels but le: tells series apart"),
 )
 SERVICE = Column("service", "VARCHAR", "the service that was called")
-AUDIENCE = Column("audience", "VARCHAR", "whose calls: b2b or b2c, in lower case", nullable=True)
+AUDIENCE = Column("audience", "VARCHAR", "whose calls: b2b or b2c", nullable=True)
 CUSTOMER = Column("customer", "VARCHAR", "the business customer that called; of b2b only", nullable=True)
 SYSTEM = Column("system", "VARCHAR", "the system that is probed")
 
@@ -28,7 +28,10 @@ API_METRICS = Record(
         *SAMPLE,
     ),
     day="date",
-    rules=(("negative:value", "value < 0"), ("customer_not_b2b", "customer <> '' and audience is distinct from 'b2b'")),
+    rules=(
+        ("negative:value", "value < 0"),
+        ("customer_not_b2b", "customer <> '' and lower(audience) is distinct from 'b2b'"),
+    ),
 )
 
 UPTIME = Record(

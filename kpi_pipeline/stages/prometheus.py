@@ -14,7 +14,6 @@ from kpi_pipeline.warehouse import Connection, run, sql
 SUFFIXES = (".json", ".json.gz")
 # An answer is taken apart in memory, which takes some 30 times its size.
 LARGEST = 40_000_000
-LABEL_COLUMN = {"audience": "lower({})"}
 
 
 def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:
@@ -48,7 +47,7 @@ def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Rea
             "labels": "series_id",
             "value": "value",
             "le": "labels['le']",
-            **{c: LABEL_COLUMN.get(c, "{}").format(f"labels[${c}_label]") for _, c in record.labels},
+            **{column: f"labels[${column}_label]" for _, column in record.labels},
         },
         "place",
         typed=True,

@@ -11,7 +11,7 @@ from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
 from kpi_pipeline.warehouse import Connection, create_tables
-from kpi_pipeline_tests.integration import cost_faults
+from kpi_pipeline_tests.integration import cost_faults, metric_faults
 
 AS_OF = date(2026, 1, 2)
 PARAMETERS: dict[str, object] = {"as_of": AS_OF, "rules": ["staff"]}
@@ -119,6 +119,7 @@ FAULTS = {
     "update facts.survey_answers set community = 'raef'": "communities_are_known",
     "update facts.works set contents = 2": "reports_of_a_work_agree",
     **cost_faults.FAULTS,
+    **metric_faults.FAULTS,
     "delete from facts.issue_flows where flow = 'reopened'": "issue_stock_and_flow",
     "delete from facts.issue_open where to_at is null": "issue_stock_and_flow",
     "update facts.issue_open set to_at = '2026-01-02 01:00' where to_at is not null": "issue_spells_are_apart",
@@ -134,6 +135,7 @@ def con() -> Iterator[Connection]:
         create_tables(connection, WAREHOUSE)
         connection.execute(RIGHT)
         connection.execute(cost_faults.RIGHT)
+        connection.execute(metric_faults.RIGHT)
         yield connection
 
 

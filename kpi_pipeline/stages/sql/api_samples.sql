@@ -3,7 +3,7 @@ select
     s.series,
     s.labels,
     s.service,
-    s.audience,
+    lower(s.audience) as audience,
     s.customer,
     try_cast(s.le as decimal(38, 9)) as le,
     s.date,
