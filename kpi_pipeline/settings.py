@@ -284,6 +284,76 @@ class CodeQuality(Strict):
     max_age_days: int | None = Field(default=None, ge=0)
 
 
+SECONDS_A_DAY = 86400
+Label = Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")]
+Folder = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$")]
+
+
+def _divides_a_day(seconds: int) -> int:
+    if seconds < 1 or SECONDS_A_DAY % seconds:
+        raise ValueError("a day isn't a whole number of such steps, so some would lie in two days")
+    return seconds
+
+
+Step = Annotated[int, AfterValidator(_divides_a_day)]
+
+
+class MetricSeries(Strict):
+    """The folder of each series: of calls, of their durations in seconds, and of the buckets of these."""
+
+    requests: Folder
+    duration_sum: Folder | None = None
+    duration_buckets: Folder | None = None
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return tuple(folder for folder in self.model_dump().values() if folder)
+
+    @model_validator(mode="after")
+    def _folders_differ(self) -> Self:
+        if len(set(self.folders)) < len(self.folders):
+            raise ValueError("two series share a folder; each needs its own")
+        return self
+
+
+class MetricLabels(Strict):
+    """The label that holds each; without one, calls aren't told apart by it."""
+
+    service: Label
+    audience: Label | None = None
+    customer: Label | None = None
+
+    @property
+    def by_column(self) -> dict[str, str]:
+        return {column: label for column, label in self.model_dump().items() if label}
+
+    @model_validator(mode="after")
+    def _customers_are_businesses(self) -> Self:
+        if self.customer and not self.audience:
+            raise ValueError("'customer' needs 'audience': only customers of b2b are named, others may be persons")
+        return self
+
+
+class ApiMetrics(Strict):
+    kind: Literal["prometheus_json"]
+    path: Path
+    step_seconds: Step
+    series: MetricSeries
+    labels: MetricLabels
+    max_age_days: int = Field(default=2, ge=0)
+
+
+class Uptime(Strict):
+    """`retired`: systems that are no longer probed, with their last day."""
+
+    kind: Literal["prometheus_json"]
+    path: Path
+    step_seconds: Step
+    system_label: Label = "system"
+    retired: dict[str, date] = {}
+    max_age_days: int = Field(default=2, ge=0)
+
+
 class Sources(Strict):
     hub_registry: HubRegistry | None = None
     hub_activity: HubActivity | None = None
@@ -304,6 +374,8 @@ class Sources(Strict):
     ceremonies: TableDrop | None = None
     test_results: TestResults | None = None
     code_quality: CodeQuality | None = None
+    api_metrics: ApiMetrics | None = None
+    uptime: Uptime | None = None
 
 
 class Match(Strict):

@@ -43,7 +43,8 @@ class Record:
         rules: reason and SQL condition that no good record meets.
         issuer: who vouches for the names of people; default: the cluster that the record names.
         marks_days: whether a changed record makes its day one that the hub stages must bring up to date.
-        labels: what a CSV's header may call a column instead (label, column), capitals or not.
+        labels: what a CSV's header may call a column instead (label, column), capitals or not; and which label of
+            Prometheus is which column.
         is_open: columns that the contract doesn't know are left unread; otherwise they reject the file.
         null_words: words that mean null.
         may_be_empty: a file without any record is nothing to wonder at, such as an API's last page.

@@ -9,6 +9,7 @@ from kpi_pipeline.stages.checks import (
     delivery,
     github,
     hubs,
+    metrics,
     money,
     opinion,
     periods,
@@ -36,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     *periods.CHECKS,
     *delivery.CHECKS,
     *quality.CHECKS,
+    *metrics.CHECKS,
 )
 # Only publishing can ask for this one: before, some KPIs are still to come.
 EVERY_KPI_IS_COMPUTED = Check(
