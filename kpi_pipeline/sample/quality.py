@@ -132,7 +132,7 @@ def _truth(runs: list[Run], assessments: list[Assessment], period: Period) -> li
     return [
         *rows(qa, passed, ratio(100), period, rolling=True),
         # A period without runs has no figure beside its value.
-        *((kpi, "flaky", *rest) for kpi, _, *rest in beside if rest[-1] != "0"),
+        *((kpi, f"{span}_flaky".strip("_"), *rest) for kpi, span, *rest in beside if rest[-1] != "0"),
         *rows(code, assessed, ratio(100), period, rolling=True),
     ]
 
