@@ -1,8 +1,13 @@
 with period as (
-    select period_start, period_end, bool_or(is_closed) as is_closed
+    -- A month and a quarter to date can be the same days: one row.
+    select '' as span, period_start, period_end, bool_or(is_closed) as is_closed
     from facts.periods
-    where kind in ('month', 'quarter', 'rolling_30_days')
+    where kind in ('month', 'quarter')
     group by period_start, period_end
+    union all
+    select kind, period_start, period_end, is_closed
+    from facts.periods
+    where kind = 'rolling_30_days'
 ),
 
 timed as (
@@ -15,15 +20,13 @@ timed as (
 total as (
     select
         m.place,
-        p.period_start,
-        p.period_end,
-        p.is_closed,
+        p.*,
         sum(t.calls)::decimal(38, 9) as calls,
         sum(t.seconds)::decimal(38, 9) as seconds
     from (select place, min(date) as first_date from timed where place is not null group by place) as m
     inner join period as p on m.first_date <= p.period_end
     left join timed as t on m.place = t.place and t.date between p.period_start and p.period_end
-    group by m.place, p.period_start, p.period_end, p.is_closed
+    group by m.place, p.span, p.period_start, p.period_end, p.is_closed
 ),
 
 bucket_place as (
@@ -46,29 +49,30 @@ bucket_day as (
 
 bucket as (
     select
-        b.place, p.period_start, p.period_end, p.is_closed, b.le, sum(b.histograms) as histograms, sum(b.calls) as calls
+        b.place, p.*, b.le, sum(b.histograms) as histograms, sum(b.calls) as calls
     from bucket_day as b
     inner join period as p on b.date between p.period_start and p.period_end
-    group by b.place, p.period_start, p.period_end, p.is_closed, b.le
+    group by b.place, p.span, p.period_start, p.period_end, p.is_closed, b.le
 ),
 
 -- Histograms may differ in their bounds. Every one has +Inf (le is null); of the others, those that all have can be added.
 common as (
     select *
     from bucket
-    qualify histograms = max(histograms) over (partition by place, period_start, period_end)
+    qualify histograms = max(histograms) over (partition by place, span, period_start, period_end)
 ),
 
 -- In billionths of a call and of a second. What rounding has made smaller than the bucket before is as large as it.
 cumulative as (
     select
         place,
+        span,
         period_start,
         period_end,
         is_closed,
         (le * 1000000000)::hugeint as le,
         (max(calls) over (
-            partition by place, period_start, period_end
+            partition by place, span, period_start, period_end
             order by le nulls last rows between unbounded preceding and current row
         ) * 1000000000)::hugeint as calls
     from common
@@ -77,11 +81,11 @@ cumulative as (
 stepped as (
     select
         *,
-        max(calls) over (partition by place, period_start, period_end) as all_calls,
+        max(calls) over (partition by place, span, period_start, period_end) as all_calls,
         lag(le) over histogram as previous_le,
         lag(calls, 1, 0::hugeint) over histogram as previous_calls
     from cumulative
-    window histogram as (partition by place, period_start, period_end order by le nulls last)
+    window histogram as (partition by place, span, period_start, period_end order by le nulls last)
 ),
 
 -- As histogram_quantile does: the first bucket that holds 95 of 100 calls, and within it a straight line from its lower
@@ -99,12 +103,12 @@ quantile as (
         end as billionths
     from stepped
     where all_calls > 0 and 100 * calls >= 95 * all_calls and (le is not null or previous_le is not null)
-    qualify row_number() over (partition by place, period_start, period_end order by le nulls last) = 1
+    qualify row_number() over (partition by place, span, period_start, period_end order by le nulls last) = 1
 )
 
 -- Rounded half up at the ninth decimal, in integers: a float would be off.
 select
-    split_part(place, '=', 1) as grain,
+    concat_ws(':', split_part(place, '=', 1), nullif(span, '')) as grain,
     substr(place, strpos(place, '=') + 1) as member,
     period_start,
     period_end,
@@ -120,7 +124,7 @@ select
 from total
 union all
 select
-    split_part(place, '=', 1) || ':p95',
+    split_part(place, '=', 1) || ':' || concat_ws('_', nullif(span, ''), 'p95'),
     substr(place, strpos(place, '=') + 1),
     period_start,
     period_end,

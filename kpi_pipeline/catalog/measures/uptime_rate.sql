@@ -1,8 +1,13 @@
 with period as (
-    select period_start, period_end, bool_or(is_closed) as is_closed
+    -- A month and a quarter to date can be the same days: one row.
+    select '' as span, period_start, period_end, bool_or(is_closed) as is_closed
     from facts.periods
-    where kind in ('month', 'quarter', 'rolling_30_days')
+    where kind in ('month', 'quarter')
     group by period_start, period_end
+    union all
+    select kind, period_start, period_end, is_closed
+    from facts.periods
+    where kind = 'rolling_30_days'
 ),
 
 watched as (
@@ -19,9 +24,7 @@ total as (
     select
         m.grain,
         m.member,
-        p.period_start,
-        p.period_end,
-        p.is_closed,
+        p.*,
         coalesce(sum(w.up_seconds), 0)::decimal(38, 9) as up_seconds,
         coalesce(sum(w.observed_seconds), 0)::bigint as observed_seconds,
         coalesce(sum(w.unobserved_seconds), 0)::bigint as unobserved_seconds,
@@ -30,21 +33,21 @@ total as (
     inner join period as p on m.first_date <= p.period_end
     left join watched as w
         on m.grain = w.grain and m.member = w.member and w.date between p.period_start and p.period_end
-    group by all
+    group by m.grain, m.member, p.span, p.period_start, p.period_end, p.is_closed
 ),
 
 figure as (
     select *, '' as figure, up_seconds as part, observed_seconds as whole
     from total
     union all
-    select *, ':unobserved', unobserved_seconds::decimal(38, 9), observed_seconds + unobserved_seconds
+    select *, 'unobserved', unobserved_seconds::decimal(38, 9), observed_seconds + unobserved_seconds
     from total
     where observed_seconds + unobserved_seconds > 0
 )
 
 -- Rounded half up at the ninth decimal, in integers: a float would be off.
 select
-    grain || figure as grain,
+    concat_ws(':', grain, nullif(concat_ws('_', nullif(span, ''), nullif(figure, '')), '')) as grain,
     member,
     period_start,
     period_end,
