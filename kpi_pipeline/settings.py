@@ -287,6 +287,8 @@ class Sources(Strict):
     tickets: Tickets | None = None
     access_logs: AccessLogs | None = None
     ceremonies: TableDrop | None = None
+    projects: TableDrop | None = None
+    intern_tasks: TableDrop | None = None
 
 
 class Match(Strict):

@@ -1,15 +1,24 @@
 -- Sum of numerators over sum of denominators, never a mean of ratios. An observation has also
 --   numerator, denominator DECIMAL    what is divided, and by what
 --   n BIGINT                          how many observations it stands for
+-- and, if it likes,
+--   achieved_on DATE                  the numerator is 0 in periods that ended before this day; null: it counts in all
+achieved as (
+    -- A measure whose observations don't have the column gets it, empty.
+    select * from placed
+    union all by name
+    select null::date as achieved_on where false
+),
+
 total as (
     select
         s.*,
-        sum(o.numerator)::decimal(38, 9) as numerator,
+        sum(case when o.achieved_on > s.period_end then 0 else o.numerator end)::decimal(38, 9) as numerator,
         sum(o.denominator)::decimal(38, 9) as denominator,
         coalesce(sum(o.n), 0)::bigint as n,
         greatest(nullif(count(distinct o.person), 0), max(o.people)) as people
     from slot as s
-    left join placed as o
+    left join achieved as o
         on s.grain = o.grain and s.member = o.member and o.date between s.period_start and s.period_end
     group by all
 ),
