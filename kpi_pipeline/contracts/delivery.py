@@ -1,4 +1,4 @@
-"""The delivery domain: what teams planned, met for and finished. Of teams, never of a person; no SQL that moves data."""
+"""The delivery domain: what teams planned, met for and finished. Never of a person; no SQL that moves data."""
 
 from kpi_pipeline.contracts.columns import DAY, count, raw_table
 from kpi_pipeline.contracts.model import Column, Record, Table
@@ -65,7 +65,11 @@ INTERN_TASKS = Record(
             "withdrawn_on", "DATE", "UTC day on which it was taken back; empty: it wasn't", nullable=True, optional=True
         ),
         Column(
-            "interns", "BIGINT", "how many interns there were when it was given", unit="people", nullable=True,
+            "interns",
+            "BIGINT",
+            "how many interns there were when it was given",
+            unit="people",
+            nullable=True,
             optional=True,
         ),
     ),
