@@ -376,6 +376,8 @@ class Sources(Strict):
     code_quality: CodeQuality | None = None
     api_metrics: ApiMetrics | None = None
     uptime: Uptime | None = None
+    projects: TableDrop | None = None
+    intern_tasks: TableDrop | None = None
 
 
 class Match(Strict):

@@ -1,4 +1,4 @@
-"""The delivery domain, from landing to facts: ceremonies."""
+"""The delivery domain, from landing to facts: ceremonies, projects, tasks of interns."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,11 @@ from kpi_pipeline.contracts.delivery import RECORDS
 from kpi_pipeline.stages import delivery
 
 GROUP = "delivery"
-DEPS = {"facts.ceremonies": ("raw.ceremonies", "staged.teams")}
+DEPS = {
+    "facts.ceremonies": ("raw.ceremonies", "staged.teams"),
+    "facts.projects": ("raw.projects", "staged.teams"),
+    "facts.intern_tasks": ("raw.intern_tasks",),
+}
 SOURCES = table_assets(GROUP, [record.source for record in RECORDS])
 
 

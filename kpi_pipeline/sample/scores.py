@@ -4,7 +4,7 @@ Never here: what happens in the simulated organisation, and anything that knows 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -31,6 +31,7 @@ class Seen:
     """An observation: the day that it counts on, where (team=frontend), and what was seen.
 
     `top` and `bottom` are divided; `n` is what it stands for. Scores and durations are `top`, with a bottom of 1.
+    A `top` that was achieved only after a period had ended is 0 there.
     """
 
     day: date
@@ -39,6 +40,11 @@ class Seen:
     bottom: Fraction = Fraction(1)
     n: int = 1
     key: str = ""
+    achieved: date = date.min
+
+    def by(self, end: date) -> "Seen":
+        """As it looked when a period ended."""
+        return self if self.achieved <= end else replace(self, top=Fraction(0))
 
 
 Result = dict[str, tuple[Fraction | None, int]]
@@ -117,7 +123,7 @@ def rows(
         for span, start, end in periods(period, rolling=rolling):
             if end < first:
                 continue
-            result = formula([one for one in mine if start <= one.day <= end])
+            result = formula([one.by(end) for one in mine if start <= one.day <= end])
             for name, (value, n) in result.items():
                 figure = "_".join(part for part in (span, name) if part)
                 found.append((kpi.kpi_id, figure, str(start), str(end), nine_digits(value), str(n)))

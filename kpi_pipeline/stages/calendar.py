@@ -19,6 +19,9 @@ BEGINS = {source: RECORDS[source].day for source in (
     "deals": "least(closedate::date, contract_start_date, target_start_date)",
     "ledger": "least(date, service_start)",
     "tickets": "created_at::date",
+    "ceremonies": RECORDS["ceremonies"].day,
+    "projects": "due_on",
+    "intern_tasks": "coalesce(due_on, given_on)",
 }  # fmt: skip
 
 
