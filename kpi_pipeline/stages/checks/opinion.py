@@ -31,7 +31,7 @@ CHECKS: tuple[Check, ...] = (
         "an anonymous answer is a respondent of its own.",
         """with answer as (
             select *, coalesce(person_key::varchar, _file || '/' || _row) as person
-            from facts.survey_answers where date <= $as_of
+            from facts.survey_answers where date <= $as_of and kind = 'satisfaction' and subject is null
         ),
         said as (
             select unnest(['community', 'community:share_of_best']) as grain, community as member, date, person
