@@ -16,7 +16,9 @@ COMMUNITY = Column("community", "VARCHAR", "the community, in lower case", nulla
 SURVEY = Column("survey", "VARCHAR", "the survey")
 ANSWER_KINDS = ("satisfaction", "recommend", "acceptance", "progress")
 KIND = Column("kind", "VARCHAR", "what was asked", values=ANSWER_KINDS)
-SUBJECT = Column("subject", "VARCHAR", "what the question was about, in lower case; empty: us as a whole", nullable=True)
+SUBJECT = Column(
+    "subject", "VARCHAR", "what the question was about, in lower case; empty: us as a whole", nullable=True
+)
 # What the question of an answer or an invitation is, in a source's words.
 QUESTION = (
     Column("subject", "VARCHAR", "what the question is about, such as documentation", nullable=True, optional=True),
@@ -24,8 +26,11 @@ QUESTION = (
 )
 # Satisfaction without a subject is that of communities with us as a whole, so not with a team.
 QUESTION_RULES = (
-    ("missing:subject", "subject is null and (kind = 'recommend' or coalesce(kind, 'satisfaction') = 'satisfaction' "
-     "and team is not null)"),
+    (
+        "missing:subject",
+        "subject is null and (kind = 'recommend' or coalesce(kind, 'satisfaction') = 'satisfaction' "
+        "and team is not null)",
+    ),
     ("missing:team", "kind = 'acceptance' and team is null"),
     ("free_text:subject", f"len(subject) > {LONGEST_TAG}"),
 )

@@ -66,6 +66,17 @@ CHECKS: tuple[Check, ...] = (
         where community not in (select unnest(communities) from staged.hubs)""",
     ),
     Check(
+        "teams_of_answers_are_known",
+        "facts.survey_answers",
+        "WARN",
+        "Every team in surveys and invitations is in [teams] of kpi.toml; another one may be misspelt.",
+        """with named as (
+            select team from facts.survey_answers
+            union select team from staged.survey_invitations
+        )
+        select team from named where team not in (select team from staged.teams)""",
+    ),
+    Check(
         "reports_of_a_work_agree",
         "facts.works",
         "WARN",
