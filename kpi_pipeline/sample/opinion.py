@@ -1,7 +1,7 @@
 """What people say of the organisation and what it gives: surveys, publications, declarations, charges; and their truth.
 
-What is asked about products, services and teams is in answers.py. The truth is counted from what is simulated here, never
-from the files. Never here: anything about who used which hub.
+What is asked about products, services and teams is in answers.py. The truth is counted from what is simulated here,
+never from the files. Never here: anything about who used which hub.
 """
 
 from calendar import monthrange

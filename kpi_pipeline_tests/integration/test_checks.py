@@ -189,8 +189,9 @@ ANSWERS = """
 truncate facts.survey_answers;
 delete from kpi.kpi_values where kpi_id = 'qualitative.community_satisfaction';
 insert into facts.survey_answers by name select date '2026-01-01' + (i // 2)::integer as date, 's' as survey,
-    'satisfaction' as kind, 5 as scale, 'reef' as community, case when i < $known then p::uuid end as person_key, 4 as score, ['speed'] as themes,
-    's' as _file, i as _row, date '2026-01-01' as invited_on, 'reef' as invited_community
+    'satisfaction' as kind, 5 as scale, 'reef' as community, case when i < $known then p::uuid end as person_key,
+    4 as score, ['speed'] as themes, 's' as _file, i as _row, date '2026-01-01' as invited_on,
+    'reef' as invited_community
     from range(4) t (i), (select '00000000-0000-0000-0000-00000000000' || (i % $people)) u (p);
 insert into kpi.kpi_values
     select 'qualitative.community_satisfaction', $grain, $member, '2026-01-01', '2026-01-02', 4, 4, 4, 4,
