@@ -26,8 +26,8 @@ def _results(con: Connection, *names: str) -> Iterator[dg.MaterializeResult[Any]
 
 @dg.multi_asset(
     specs=[
-        _spec("staged.survey_answers", "raw.surveys"),
-        _spec("staged.survey_invitations", "raw.survey_invitations"),
+        _spec("staged.survey_answers", "raw.surveys", "staged.teams"),
+        _spec("staged.survey_invitations", "raw.survey_invitations", "staged.teams"),
         _spec("facts.survey_answers", "staged.survey_answers", "staged.survey_invitations"),
     ],
     name="stage_surveys",

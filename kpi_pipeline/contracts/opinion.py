@@ -1,14 +1,39 @@
 """The opinion domain: surveys, publications, declarations of communities, and prices. No SQL that moves data."""
 
+from dataclasses import replace
+
 from kpi_pipeline.contracts.columns import DAY, FILE, PERSON, ROW, VALUE, count, raw_table
+from kpi_pipeline.contracts.delivery import TEAM, TEAMS
 from kpi_pipeline.contracts.model import Column, Record, Table
 
 # A tag is a word or two; what is longer is a sentence that somebody wrote, and free text is not loaded.
 LONGEST_TAG = 40
+# Of ratings of internships, whose best score anybody may choose.
+HIGHEST_SCALE = 1000
 LONGEST_SERVICE_DAYS = 3660
 
 COMMUNITY = Column("community", "VARCHAR", "the community, in lower case", nullable=True)
 SURVEY = Column("survey", "VARCHAR", "the survey")
+ANSWER_KINDS = ("satisfaction", "recommend", "acceptance", "progress")
+KIND = Column("kind", "VARCHAR", "what was asked", values=ANSWER_KINDS)
+SUBJECT = Column(
+    "subject", "VARCHAR", "what the question was about, in lower case; empty: us as a whole", nullable=True
+)
+# What the question of an answer or an invitation is, in a source's words.
+QUESTION = (
+    Column("subject", "VARCHAR", "what the question is about, such as documentation", nullable=True, optional=True),
+    Column("team", "VARCHAR", "the team whose work the question is about", nullable=True, optional=True),
+)
+# Satisfaction without a subject is that of communities with us as a whole, so not with a team.
+QUESTION_RULES = (
+    (
+        "missing:subject",
+        "subject is null and (kind = 'recommend' or coalesce(kind, 'satisfaction') = 'satisfaction' "
+        "and team is not null)",
+    ),
+    ("missing:team", "kind = 'acceptance' and team is null"),
+    ("free_text:subject", f"len(subject) > {LONGEST_TAG}"),
+)
 
 SURVEYS = Record(
     "surveys",
@@ -17,17 +42,23 @@ SURVEYS = Record(
     (
         Column("date", "DATE", "UTC day of the answer"),
         Column("survey", "VARCHAR", "which survey, such as community-2026-q1"),
-        Column("kind", "VARCHAR", "what was asked", values=("satisfaction",)),
-        Column("scale", "BIGINT", "the best score: 5", unit="points"),
+        KIND,
+        Column("scale", "BIGINT", "the best score: 5, 10, or of progress what the rating goes up to", unit="points"),
         Column("community", "VARCHAR", "the community that the respondent belongs to", nullable=True),
         Column("respondent", "VARCHAR", "who answered; empty: anonymous", nullable=True, personal=True, optional=True),
-        Column("score", "BIGINT", "the answer, from 1 (worst) to the scale", unit="points"),
+        Column("score", "BIGINT", "the answer, from 0 (satisfaction: 1) to the scale", unit="points"),
         Column("themes", "VARCHAR", "tags of the answer, separated by ;", nullable=True, optional=True),
+        *QUESTION,
     ),
     day="date",
     rules=(
-        ("wrong_scale", "scale <> 5"),
-        ("out_of_scale:score", "score < 1 or score > scale"),
+        (
+            "wrong_scale",
+            "case kind when 'satisfaction' then scale <> 5 when 'progress' then "
+            f"scale not between 1 and {HIGHEST_SCALE} else scale <> 10 end",
+        ),
+        ("out_of_scale:score", "score < if(kind = 'satisfaction', 1, 0) or score > scale"),
+        *QUESTION_RULES,
         (
             "free_text:themes",
             f"len(list_filter(string_split(themes, ';'), lambda tag: len(trim(tag)) > {LONGEST_TAG})) > 0",
@@ -44,9 +75,11 @@ SURVEY_INVITATIONS = Record(
         Column("survey", "VARCHAR", "which survey"),
         Column("community", "VARCHAR", "the community that was asked; empty: not by community", nullable=True),
         Column("invited", "BIGINT", "how many were asked", unit="invitations"),
+        replace(KIND, description="the kind of the question; empty: satisfaction", nullable=True, optional=True),
+        *QUESTION,
     ),
     day="date",
-    rules=(("negative:invited", "invited < 0"),),
+    rules=(("negative:invited", "invited < 0"), *QUESTION_RULES),
 )
 
 PUBLICATIONS = Record(
@@ -122,12 +155,20 @@ CHARGES = Record(
 RECORDS = (SURVEYS, SURVEY_INVITATIONS, PUBLICATIONS, COMMUNITIES, CHARGES)
 
 RESPONDENT = Column(PERSON.name, PERSON.type, f"who answered; empty: anonymous. {PERSON.description}", nullable=True)
+QUESTION_COLUMNS = (
+    KIND,
+    SUBJECT,
+    replace(TEAM, nullable=True),
+    replace(TEAMS, nullable=True),
+)
 ANSWER_COLUMNS = (
     DAY,
     SURVEY,
+    *QUESTION_COLUMNS,
     COMMUNITY,
     RESPONDENT,
-    Column("score", "BIGINT", "1 to 5", unit="points"),
+    Column("score", "BIGINT", "the answer", unit="points"),
+    Column("scale", "BIGINT", "the best score", unit="points"),
     Column("themes", "VARCHAR[]", "tags"),
     FILE,
     ROW,
@@ -137,7 +178,7 @@ WAREHOUSE: tuple[Table, ...] = (
     *(raw_table(record) for record in RECORDS),
     Table(
         "staged.survey_answers",
-        "Answers to questions of satisfaction, each once.",
+        "Answers to surveys, each once.",
         "answer",
         ("_file", "_row"),
         ANSWER_COLUMNS,
@@ -145,9 +186,9 @@ WAREHOUSE: tuple[Table, ...] = (
     Table(
         "staged.survey_invitations",
         "How many were invited.",
-        "day, survey and community",
+        "day, survey, question and community",
         (),
-        (DAY, SURVEY, COMMUNITY, count("invited", "people asked", "invitations")),
+        (DAY, SURVEY, *QUESTION_COLUMNS, COMMUNITY, count("invited", "people asked", "invitations")),
     ),
     Table(
         "staged.community_declarations",

@@ -1,6 +1,7 @@
 """What people say of the organisation and what it gives: surveys, publications, declarations, charges; and their truth.
 
-The truth is counted from what is simulated here, never from the files. Never here: anything about who used which hub.
+What is asked about products, services and teams is in answers.py. The truth is counted from what is simulated here,
+never from the files. Never here: anything about who used which hub.
 """
 
 from calendar import monthrange
@@ -16,6 +17,7 @@ from typing import Final
 
 import polars as pl
 
+from kpi_pipeline.sample.answers import write_answers
 from kpi_pipeline.sample.dice import code, dice, pick, weighted, whole
 from kpi_pipeline.sample.simulate import World
 from kpi_pipeline.sample.write import csv_line, write_file
@@ -99,6 +101,7 @@ def write_opinion(folder: Path, world: World, counted: pl.DataFrame) -> None:
     declarations = _declarations(world, communities)
     rejected: Counter[tuple[str, str]] = Counter()
     _write_surveys(folder, world, batches, answers, rejected)
+    rejected.update(("surveys", reason) for reason in write_answers(folder, world))
     _write_publications(folder, world, works, rejected)
     _write_charges(folder, world, charges, rejected)
     _write_communities(folder, declarations)

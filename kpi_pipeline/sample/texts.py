@@ -79,13 +79,16 @@ executive = ["63*"]
 "fiscal fee" = ["64*"]
 services = ["65*"]
 
-# What people say of us: a row per answer, with a score from 1 to 5 and tags, never free text. Columns: date, survey,
-# kind, scale, community, respondent (hashed like a username; empty: anonymous), score, themes ("speed;storage").
+# What people say of us: a row per answer, with a score and tags, never free text. Columns: date, survey, kind
+# (satisfaction, recommend, acceptance, progress), scale, community, respondent (hashed like a username; empty:
+# anonymous), score, themes ("speed;storage"), subject ("documentation"; empty: us as a whole), team (whose work it is).
 [sources.surveys]
 kind = "table"
 path = "surveys"
+max_age_days = 100
 
-# How many were asked, so that there is a response rate: date, survey, community, invited.
+# How many were asked, so that there is a response rate: date, survey, community, invited; kind, subject and team of the
+# question as above.
 [sources.survey_invitations]
 kind = "table"
 path = "survey_invitations"
@@ -183,7 +186,8 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
 - `ledger/`, `deals/`, `rates/`: the books of three years, deals as HubSpot exports them, and exchange rates; a few
   lines are broken on purpose.
 - `surveys/`, `survey_invitations/`, `publications/`, `communities/`, `charges/`: what people say, what came of the use
-  of the hubs, what communities declare of themselves, and prices.
+  of the hubs, what communities declare of themselves, and prices. `services-*.csv` are answers about products, services
+  and teams, and ratings of internships; four of their rows are broken on purpose.
 - `cloud_costs/`: the cloud bill, a file per month in FOCUS; one month as Parquet, one in two parts, one delivered
   again (`.v2`) with corrected costs but for one account; credits, corrections, shared and misspelt lines.
 - `tickets/`: support tickets as Freshdesk's pages, as of every night, with conversations and ratings.

@@ -11,13 +11,14 @@ import duckdb
 import pytest
 from pydantic import SecretStr
 
+from kpi_pipeline import catalog
 from kpi_pipeline.contracts import RECORDS, opinion
 from kpi_pipeline.identity import person_key
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.sources.files import list_files
 from kpi_pipeline.stages import opinion as stage
 from kpi_pipeline.stages import raw
-from kpi_pipeline.warehouse import Connection
+from kpi_pipeline.warehouse import Connection, run
 
 from .organisation import FETCHED, SECRET, empty_warehouse
 
@@ -94,6 +95,143 @@ def test_bad_answer(drop: Drop, row: str) -> None:
     assert drop.quarantine() == [(2, BAD_ANSWERS[row])]
     assert drop.query("select community, score, themes from facts.survey_answers") == [("reef", 4, ["gpu", "speed"])]
     assert "zz-bobby" not in str(drop.query("from raw.quarantine"))
+
+
+QUESTIONS = "date,survey,kind,scale,community,respondent,score,subject,team"
+GOOD_QUESTION = "2025-06-01,s,recommend,10,,zz-alice,10,product,"
+BAD_QUESTIONS = {
+    "2025-06-01,s,recommend,5,,zz-bobby,4,product,": "wrong_scale",
+    "2025-06-01,s,acceptance,5,,zz-bobby,4,,mobile": "wrong_scale",
+    "2025-06-01,s,satisfaction,10,,zz-bobby,4,product,": "wrong_scale",
+    "2025-06-01,s,progress,0,,zz-bobby,0,,": "wrong_scale",
+    "2025-06-01,s,progress,1001,,zz-bobby,0,,": "wrong_scale",
+    "2025-06-01,s,recommend,10,,zz-bobby,11,product,": "out_of_scale:score",
+    "2025-06-01,s,recommend,10,,zz-bobby,-1,product,": "out_of_scale:score",
+    "2025-06-01,s,acceptance,10,,zz-bobby,11,,mobile": "out_of_scale:score",
+    "2025-06-01,s,satisfaction,5,,zz-bobby,0,product,": "out_of_scale:score",
+    "2025-06-01,s,progress,5,,zz-bobby,6,,": "out_of_scale:score",
+    "2025-06-01,s,progress,5,,zz-bobby,-1,,": "out_of_scale:score",
+    "2025-06-01,s,recommend,10,,zz-bobby,9,,": "missing:subject",
+    "2025-06-01,s,recommend,10,,zz-bobby,9, ,mobile": "missing:subject",
+    "2025-06-01,s,satisfaction,5,,zz-bobby,4,,mobile": "missing:subject",
+    "2025-06-01,s,acceptance,10,,zz-bobby,9,product,": "missing:team",
+    f"2025-06-01,s,recommend,10,,zz-bobby,9,zz-bobby finds it {'very ' * 9}slow,": "free_text:subject",
+}
+
+
+@pytest.mark.parametrize("row", BAD_QUESTIONS)
+def test_bad_answer_to_a_question(drop: Drop, row: str) -> None:
+    drop.put("surveys", QUESTIONS, GOOD_QUESTION, row)
+    drop.run()
+    assert drop.quarantine() == [(2, BAD_QUESTIONS[row])]
+    assert drop.query("select kind, subject, score from facts.survey_answers") == [("recommend", "product", 10)]
+    assert "zz-bobby" not in str(drop.query("from raw.quarantine"))
+
+
+def test_the_ends_of_every_scale_are_answers(drop: Drop) -> None:
+    ends = [
+        *(f"2025-06-01,s,satisfaction,5,,,{score},product," for score in (1, 5)),
+        *(f"2025-06-01,s,recommend,10,,,{score},product," for score in (0, 10)),
+        *(f"2025-06-01,s,acceptance,10,,,{score},,mobile" for score in (0, 10)),
+        *(f"2025-06-01,s,progress,7,,,{score},," for score in (0, 7)),
+    ]
+    drop.put("surveys", QUESTIONS, *ends)
+    drop.run()
+    assert drop.quarantine() == []
+    assert drop.query("select count(*) from facts.survey_answers") == [(8,)]
+
+
+def test_subjects_and_teams_in_any_spelling_are_one_and_a_part_counts_for_its_team(drop: Drop) -> None:
+    drop.con.execute("insert into staged.teams values ('frontend design', 'frontend', ['frontend design', 'frontend'])")
+    drop.put(
+        "surveys",
+        QUESTIONS,
+        "2025-06-01,s,recommend,10,,,9,The  PRODUCT ,",
+        "2025-06-01,s,acceptance,10,,,9,,Frontend  Design",
+        "2025-06-01,s,acceptance,10,,,9,,elsewhere",
+    )
+    drop.run()
+    assert drop.query("select subject, team, teams from facts.survey_answers order by _row") == [
+        ("the product", None, None),
+        (None, "frontend design", ["frontend design", "frontend"]),
+        (None, "elsewhere", ["elsewhere"]),
+    ]
+
+
+def test_a_respondent_answers_each_question_once_but_a_team_lead_rates_every_internship(drop: Drop) -> None:
+    drop.put(
+        "surveys",
+        QUESTIONS,
+        GOOD_QUESTION,
+        GOOD_QUESTION.replace(",10,product", ",3,Product"),
+        GOOD_QUESTION.replace("product", "documentation"),
+        GOOD_QUESTION.replace("recommend,10", "satisfaction,5").replace(",10,product", ",2,product"),
+        "2025-06-01,s,progress,5,,zz-alice,4,,interns",
+        "2025-06-01,s,progress,5,,zz-alice,4,,interns",
+    )
+    drop.run()
+    assert drop.query("select kind, subject, score from facts.survey_answers order by all") == [
+        ("progress", None, 4),
+        ("progress", None, 4),
+        ("recommend", "documentation", 10),
+        ("recommend", "product", 3),
+        ("satisfaction", "product", 2),
+    ]
+
+
+def test_an_answer_goes_back_to_the_invitation_to_its_question(drop: Drop) -> None:
+    drop.put(
+        "survey_invitations",
+        "date,survey,community,invited,kind,subject,team",
+        "2025-05-01,s,,5,recommend,Product,",
+        "2025-05-02,s,,6,,product,",
+        "2025-05-03,s,,7,,,",
+        "2025-05-04,s,,8,acceptance,,mobile",
+        "2025-05-05,s,,8,joy,,",
+        "2025-05-05,s,,8,recommend,,",
+        "2025-05-05,s,,8,,,mobile",
+        "2025-05-05,s,,8,acceptance,,",
+    )
+    drop.put(
+        "surveys",
+        QUESTIONS,
+        GOOD_QUESTION,
+        "2025-06-01,s,satisfaction,5,,,4,product,",
+        "2025-06-01,s,satisfaction,5,reef,,4,,",
+        "2025-06-01,s,acceptance,10,,,4,,Mobile",
+        "2025-06-01,s,acceptance,10,,,4,,backend",
+    )
+    drop.run()
+    reasons = ["invalid:kind", "missing:subject", "missing:subject", "missing:team"]
+    assert drop.quarantine() == list(enumerate(reasons, 5))
+    days = drop.query("select invited_on::varchar from facts.survey_answers order by _row")
+    assert days == [("2025-05-01",), ("2025-05-02",), ("2025-05-03",), ("2025-05-04",), (None,)]
+
+
+SATISFACTION = "qualitative.community_satisfaction"
+
+
+def test_only_satisfaction_without_a_subject_is_that_of_communities(drop: Drop) -> None:
+    others = [
+        GOOD_QUESTION,
+        "2025-06-01,s,satisfaction,5,reef,,1,product,",
+        "2025-06-01,s,acceptance,10,reef,,1,,mobile",
+        "2025-06-01,s,progress,5,reef,,1,,",
+    ]
+    drop.put("surveys", QUESTIONS, *others, "2025-06-01,s,satisfaction,5,,,5,,")
+    header = "date,survey,community,invited,kind,subject"
+    drop.put("survey_invitations", header, "2025-05-01,s,,50,,product", "2025-06-01,s,,4,,")
+    drop.run()
+    drop.con.execute("insert into facts.periods values ('month', '2025-06-01', '2025-06-30', true)")
+    drop.con.execute("insert into facts.periods values ('month', '2025-05-01', '2025-05-31', true)")
+    measure = catalog.load().kpi(SATISFACTION).measure
+    bound = {**measure.bound, "as_of": date(2025, 6, 30), "min_people": 3}
+    found = run(drop.con, f"select grain, value, n from ({measure.formula}) order by all", bound)
+    assert found == [
+        ("organisation", 5, 1),
+        ("organisation:response_rate", 25, 4),
+        ("organisation:share_of_best", 100, 1),
+    ]
 
 
 def test_a_column_of_free_text_rejects_the_file(drop: Drop) -> None:

@@ -80,7 +80,11 @@ insert into facts.cost_reductions values ('c', 1, '2026-01-01', '2026-01-31', '2
     ('c', 1, '2026-02-01', '2026-02-01', '2026-02-01', 0.50);
 insert into facts.works values ('doi:10.1234/x', '2026-01-01', '10.1234/x', 'X', 'publication', ['reef'], 2, 1);
 insert into staged.community_declarations values ('reef', '2026-01-01', '9999-12-31', true);
-insert into facts.survey_answers values ('2026-01-01', 's', 'reef', null, 4, ['speed'], 's', 1, null, null);
+insert into facts.survey_answers by name select date '2026-01-01' as date, 's' as survey, 'satisfaction' as kind,
+    'reef' as community, 4 as score, 5 as scale, ['speed'] as themes, 's' as _file, 1 as _row;
+insert into facts.survey_answers by name select date '2026-01-01' as date, 's' as survey, 'acceptance' as kind,
+    'frontend' as team, ['frontend'] as teams, 9 as score, 10 as scale, [] as themes, 's' as _file, 2 as _row;
+insert into staged.teams values ('frontend', null, ['frontend']);
 insert into kpi.kpi_values
     select 'qualitative.community_satisfaction', 'community', 'reef', '2026-01-01', '2026-01-02', null, null, null, 2,
         'insufficient', 'h', 'r', timestamp '2026-01-03', null;
@@ -140,6 +144,7 @@ FAULTS = {
     "update kpi.kpi_values set value = 4 where grain = 'community'": "few_people_are_not_shown",
     "update kpi.kpi_values set numerator = 8 where grain = 'community'": "few_people_are_not_shown",
     "update facts.survey_answers set community = 'raef'": "communities_are_known",
+    "update facts.survey_answers set team = 'forntend' where team is not null": "teams_of_answers_are_known",
     "update facts.works set contents = 2": "reports_of_a_work_agree",
     **cost_faults.FAULTS,
     **period_faults.FAULTS,
@@ -189,8 +194,9 @@ ANSWERS = """
 truncate facts.survey_answers;
 delete from kpi.kpi_values where kpi_id = 'qualitative.community_satisfaction';
 insert into facts.survey_answers by name select date '2026-01-01' + (i // 2)::integer as date, 's' as survey,
-    'reef' as community, case when i < $known then p::uuid end as person_key, 4 as score, ['speed'] as themes,
-    's' as _file, i as _row, date '2026-01-01' as invited_on, 'reef' as invited_community
+    'satisfaction' as kind, 5 as scale, 'reef' as community, case when i < $known then p::uuid end as person_key,
+    4 as score, ['speed'] as themes, 's' as _file, i as _row, date '2026-01-01' as invited_on,
+    'reef' as invited_community
     from range(4) t (i), (select '00000000-0000-0000-0000-00000000000' || (i % $people)) u (p);
 insert into kpi.kpi_values
     select 'qualitative.community_satisfaction', $grain, $member, '2026-01-01', '2026-01-02', 4, 4, 4, 4,

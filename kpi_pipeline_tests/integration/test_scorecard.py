@@ -215,5 +215,16 @@ def test_a_small_remainder_of_a_team_hides_the_parts(con: Connection) -> None:
     assert found == {"organisation": "external", "frontend": "internal", "engineers": "internal"}
 
 
+def test_what_is_insufficient_is_internal_by_itself(con: Connection) -> None:
+    """Nine answers of nine people: too few to say something outside, but nobody's answer can be worked out."""
+    con.execute(
+        "insert into kpi.kpi_values by name select 'r.k' as kpi_id, 'team' as grain, 'backend' as member, "
+        "date '2026-01-01' as period_start, date '2026-03-31' as period_end, 4 as value, 9 as n, 9 as people, "
+        "'insufficient' as status, '' as definition_hash, '' as run_id, now()::timestamp as computed_at"
+    )
+    found = audiences(con, {EVERYBODY: 20, ("team", "mobile"): 11})
+    assert found == {"organisation": "external", "backend": "internal", "mobile": "external"}
+
+
 def test_a_small_total_is_internal(con: Connection) -> None:
     assert audiences(con, {EVERYBODY: 2})["organisation"] == "internal"

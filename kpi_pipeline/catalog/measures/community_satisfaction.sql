@@ -11,7 +11,7 @@ with period as (
 answer as (
     select *, coalesce(person_key::varchar, _file || '/' || _row) as person
     from facts.survey_answers
-    where date <= $as_of
+    where date <= $as_of and kind = 'satisfaction' and subject is null
 ),
 
 membership as (
@@ -41,12 +41,13 @@ counted as (
 invited as (
     select grain, member, p.period_start, p.period_end, p.is_closed, sum(i.invited)::bigint as invited
     from (
-        select 'organisation' as grain, 'organisation' as member, date, invited from staged.survey_invitations
+        select 'organisation' as grain, 'organisation' as member, date, invited, kind, subject
+        from staged.survey_invitations
         union all
-        select 'community', community, date, invited from staged.survey_invitations where community is not null
+        select 'community', community, date, invited, kind, subject from staged.survey_invitations where community is not null
     ) as i
     inner join period as p on i.date between p.period_start and p.period_end
-    where i.date <= $as_of
+    where i.date <= $as_of and i.kind = 'satisfaction' and i.subject is null
     group by all
 ),
 

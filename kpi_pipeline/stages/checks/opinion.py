@@ -31,7 +31,7 @@ CHECKS: tuple[Check, ...] = (
         "an anonymous answer is a respondent of its own.",
         """with answer as (
             select *, coalesce(person_key::varchar, _file || '/' || _row) as person
-            from facts.survey_answers where date <= $as_of
+            from facts.survey_answers where date <= $as_of and kind = 'satisfaction' and subject is null
         ),
         said as (
             select unnest(['community', 'community:share_of_best']) as grain, community as member, date, person
@@ -64,6 +64,17 @@ CHECKS: tuple[Check, ...] = (
         )
         select community from named
         where community not in (select unnest(communities) from staged.hubs)""",
+    ),
+    Check(
+        "teams_of_answers_are_known",
+        "facts.survey_answers",
+        "WARN",
+        "Every team in surveys and invitations is in [teams] of kpi.toml; another one may be misspelt.",
+        """with named as (
+            select team from facts.survey_answers
+            union select team from staged.survey_invitations
+        )
+        select team from named where team not in (select team from staged.teams)""",
     ),
     Check(
         "reports_of_a_work_agree",

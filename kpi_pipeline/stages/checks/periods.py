@@ -49,7 +49,8 @@ COUNTED = {
     "answers_are_in_a_month": (
         SATISFACTION,
         "organisation",
-        "select count(*) as n, date from facts.survey_answers group by date",
+        "select count(*) as n, date from facts.survey_answers "
+        "where kind = 'satisfaction' and subject is null group by date",
     ),
     "works_are_in_a_month": (WORKS, "organisation", "select count(*) as n, date from facts.works group by date"),
 }

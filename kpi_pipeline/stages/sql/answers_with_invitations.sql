@@ -1,5 +1,5 @@
--- The invitation that an answer goes back to: the last one sent for its survey by then, to its community if there is
--- one, else to everybody. So an answer counts for one invitation only.
+-- The invitation that an answer goes back to: the last one sent for its question of its survey by then, to its community
+-- if there is one, else to everybody. So an answer counts for one invitation only.
 with candidate as (
     select
         a._file,
@@ -11,7 +11,9 @@ with candidate as (
         ) as place
     from staged.survey_answers as a
     inner join staged.survey_invitations as i
-        on a.survey = i.survey and i.date <= a.date and (i.community = a.community or i.community is null)
+        on a.survey = i.survey and a.kind = i.kind
+        and a.subject is not distinct from i.subject and a.team is not distinct from i.team
+        and i.date <= a.date and (i.community = a.community or i.community is null)
 )
 
 select a.*, c.invited_on, c.invited_community

@@ -1,5 +1,6 @@
--- Every value, with who may see it. External is what its KPI allows, unless it rests on fewer than $min_people people, or
--- would let such a value be worked out: then all members of the grain, in that measure and period, stay internal.
+-- Every value, with who may see it. External is what its KPI allows, unless it is insufficient, or rests on fewer than
+-- $min_people people, or would let such a value be worked out: then all members of the grain, in that measure and period,
+-- stay internal.
 with valued as (
     select
         v.*,
@@ -53,7 +54,8 @@ withheld as (
 select
     v.* exclude (measure, kpi_audience, base, is_small, people),
     case
-        when v.kpi_audience = 'external' and not coalesce(v.is_small, false) and w.measure is null then 'external'
+        when v.kpi_audience = 'external' and v.status <> 'insufficient'
+            and not coalesce(v.is_small, false) and w.measure is null then 'external'
         else 'internal'
     end as audience
 from valued as v

@@ -1,12 +1,16 @@
--- Answers, each once: of one respondent's answers to one survey for one community on one day, the last one delivered
--- counts. Anonymous answers can't be told apart, so all of them count.
+-- Answers, each once: of one respondent's answers to one question of one survey for one community on one day, the last
+-- one delivered counts. Anonymous answers can't be told apart, and a team lead rates several internships: all count.
 with answer as (
     select
         date,
         lower(survey) as survey,
+        kind,
+        lower(regexp_replace(subject, '\s+', ' ', 'g')) as subject,
+        lower(regexp_replace(team, '\s+', ' ', 'g')) as team,
         nullif(lower(trim(regexp_replace(community, '\s+', ' ', 'g'))), '') as community,
         person_key,
         score,
+        scale,
         list_sort(list_distinct(list_filter(
             list_transform(string_split(coalesce(themes, ''), ';'), lambda tag: lower(trim(tag))),
             lambda tag: tag <> ''
@@ -19,11 +23,14 @@ with answer as (
 ranked as (
     select
         *,
-        row_number() over (partition by survey, community, date, person_key order by _file desc, _row desc) as place
+        row_number() over (
+            partition by survey, kind, subject, team, community, date, person_key order by _file desc, _row desc
+        ) as place
     from answer
 )
 
-select * exclude (place)
-from ranked
-where person_key is null or place = 1
-order by date, _file, _row
+select r.* exclude (place), case when r.team is not null then coalesce(t.teams, [r.team]) end as teams
+from ranked as r
+left join staged.teams as t on r.team = t.team
+where r.person_key is null or r.kind = 'progress' or r.place = 1
+order by r.date, r._file, r._row
