@@ -287,6 +287,9 @@ class Sources(Strict):
     tickets: Tickets | None = None
     access_logs: AccessLogs | None = None
     ceremonies: TableDrop | None = None
+    transactions: TableDrop | None = None
+    registrations: TableDrop | None = None
+    product_activity: TableDrop | None = None
 
 
 class Match(Strict):
