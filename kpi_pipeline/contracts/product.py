@@ -111,8 +111,8 @@ WAREHOUSE: tuple[Table, ...] = (
     ),
     Table(
         "facts.product_users",
-        "How many users are registered, and how many of them were active in the 30 days that end on the day. From the 30th day "
-        "of activity on, up to the newest.",
+        "How many users are registered, and how many of them were active in the 30 days that end on the day. From the "
+        "30th day of activity on, up to the newest.",
         "day and audiences",
         ("date", "audiences"),
         (

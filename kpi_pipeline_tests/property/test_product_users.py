@@ -85,6 +85,10 @@ def brute_force(given_registrations: Registrations, given_activity: Activity) ->
 @example({(1, "b2c", FIRST): None}, [(FIRST, 1), (FIRST + timedelta(days=30), 1), (FIRST + timedelta(days=90), 1)])
 @example({(1, "b2c", FIRST): None}, [(FIRST, 1), (FIRST + timedelta(days=31), 1), (FIRST + timedelta(days=90), 1)])
 @example({(1, "b2c", FIRST): 40, (1, "b2b", FIRST + timedelta(days=45)): None}, [(FIRST, 1), (LAST, 1)])
+@example(  # active on the day of closing only, and registered again the day after
+    {(1, "b2c", FIRST): 30, (1, "b2c", FIRST + timedelta(days=31)): None},
+    [(FIRST, 2), (FIRST + timedelta(days=30), 1), (LAST, 2)],
+)
 def test_running_sums_are_what_counting_gives(given_registrations: Registrations, given_activity: Activity) -> None:
     sums = found(given_registrations, given_activity)
     assert {place: users for place, users in sums.items() if users[0]} == brute_force(
@@ -111,8 +115,8 @@ def test_a_transaction_counts_once_in_its_newest_state_in_any_order(
         for row, (name, hour, status) in enumerate(delivered):
             con.execute(
                 "insert into raw.transactions by name select timestamp '2024-02-28' as attempted_at, 'P' as product, "
-                "'payment' as kind, ? as status, ? as transaction_id, timestamp '2024-02-28' + to_hours(?) as updated_at, "
-                "'t.csv' as _file, ? as _row",
+                "'payment' as kind, ? as status, ? as transaction_id, "
+                "timestamp '2024-02-28' + to_hours(?) as updated_at, 't.csv' as _file, ? as _row",
                 [status, name, hour, row],
             )
         make_facts(con)

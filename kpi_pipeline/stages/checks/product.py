@@ -40,7 +40,7 @@ CHECKS: tuple[Check, ...] = (
         "WARN",
         "Transactions without an id of a day, product and kind are in one file; in several they are added up, which is "
         "wrong if one repeats the other.",
-        """select attempted_at::date as date, product, kind, count(distinct _file) as files
+        """select attempted_at::date as date, lower(trim(product)) as product, kind, count(distinct _file) as files
         from raw.transactions where transaction_id is null
         group by all having count(distinct _file) > 1""",
     ),
@@ -67,7 +67,8 @@ CHECKS: tuple[Check, ...] = (
         summed as (select * from facts.product_users where date = (select date from newest))
         select audiences, c.registered, s.registered as summed_registered, c.active, s.active as summed_active
         from counted c full join summed s using (audiences)
-        where coalesce(c.registered, 0) is distinct from s.registered or coalesce(c.active, 0) is distinct from s.active""",
+        where coalesce(c.registered, 0) is distinct from s.registered
+            or coalesce(c.active, 0) is distinct from s.active""",
     ),
     Check(
         "active_users_are_registered",
