@@ -378,6 +378,9 @@ class Sources(Strict):
     uptime: Uptime | None = None
     projects: TableDrop | None = None
     intern_tasks: TableDrop | None = None
+    transactions: TableDrop | None = None
+    registrations: TableDrop | None = None
+    product_activity: TableDrop | None = None
 
 
 class Match(Strict):

@@ -30,6 +30,8 @@ QUARANTINE_FROM = (
     "staged.ledger",
     "staged.deals",
     "staged.charges",
+    "facts.transactions",
+    "staged.registration_spells",
 )
 
 

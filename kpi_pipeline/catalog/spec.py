@@ -51,7 +51,9 @@ class Example(Strict):
         return self
 
 
-Kind = Literal["formula", "ratio", "count", "mean", "duration"]
+# A formula of its own; or one of kinds/: sums over a period are divided, counted, or taken the mean of; times; and the
+# level on the last day of a period that has data, for what doesn't add up over days.
+Kind = Literal["formula", "ratio", "count", "mean", "duration", "level"]
 ROLLING = "rolling_30_days"
 UNIT_SCALE = {"percent": 100}
 SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}

@@ -11,7 +11,14 @@ from kpi_pipeline.contracts import RECORDS, WAREHOUSE
 from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
 from kpi_pipeline.warehouse import Connection, create_tables, run
-from kpi_pipeline_tests.integration import cost_faults, delivery_faults, metric_faults, period_faults, quality_faults
+from kpi_pipeline_tests.integration import (
+    cost_faults,
+    delivery_faults,
+    metric_faults,
+    period_faults,
+    product_faults,
+    quality_faults,
+)
 
 AS_OF = date(2026, 1, 2)
 PARAMETERS: dict[str, object] = {
@@ -151,6 +158,7 @@ FAULTS = {
     **quality_faults.FAULTS,
     **metric_faults.FAULTS,
     **delivery_faults.FAULTS,
+    **product_faults.FAULTS,
     "delete from facts.issue_flows where flow = 'reopened'": "issue_stock_and_flow",
     "delete from facts.issue_open where to_at is null": "issue_stock_and_flow",
     "update facts.issue_open set to_at = '2026-01-02 01:00' where to_at is not null": "issue_spells_are_apart",
@@ -178,6 +186,7 @@ def con() -> Iterator[Connection]:
         connection.execute(quality_faults.RIGHT)
         connection.execute(metric_faults.RIGHT)
         connection.execute(delivery_faults.RIGHT)
+        connection.execute(product_faults.RIGHT)
         yield connection
 
 

@@ -13,6 +13,7 @@ from kpi_pipeline.stages.checks import (
     money,
     opinion,
     periods,
+    product,
     quality,
     support,
 )
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     *delivery.CHECKS,
     *quality.CHECKS,
     *metrics.CHECKS,
+    *product.CHECKS,
 )
 # Only publishing can ask for this one: before, some KPIs are still to come.
 EVERY_KPI_IS_COMPUTED = Check(
