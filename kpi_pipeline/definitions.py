@@ -17,6 +17,7 @@ from kpi_pipeline.assets import (
     kpi,
     money,
     opinion,
+    outreach,
     published,
     support,
 )
@@ -63,6 +64,7 @@ def build(catalog: Catalog) -> dg.Definitions:
             *support.ASSETS,
             *clicks.ASSETS,
             *delivery.ASSETS,
+            *outreach.ASSETS,
             *kpi.assets(catalog),
             published.asset(catalog),
         ],

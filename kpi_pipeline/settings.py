@@ -287,6 +287,12 @@ class Sources(Strict):
     tickets: Tickets | None = None
     access_logs: AccessLogs | None = None
     ceremonies: TableDrop | None = None
+    integrations: TableDrop | None = None
+    partners: TableDrop | None = None
+    collaborations: TableDrop | None = None
+    channels: TableDrop | None = None
+    events: TableDrop | None = None
+    documents: TableDrop | None = None
 
 
 class Match(Strict):

@@ -1,6 +1,6 @@
 """The records that sources deliver, column by column, in the sources' own words."""
 
-from kpi_pipeline.contracts import costs, delivery, github, money, opinion
+from kpi_pipeline.contracts import costs, delivery, github, money, opinion, outreach
 from kpi_pipeline.contracts.clicks import ACCESS_LOGS
 from kpi_pipeline.contracts.model import Column, Record
 from kpi_pipeline.contracts.support import TICKETS
@@ -83,5 +83,6 @@ RECORDS = {
         *money.RECORDS,
         *opinion.RECORDS,
         *delivery.RECORDS,
+        *outreach.RECORDS,
     )
 }

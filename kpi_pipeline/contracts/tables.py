@@ -1,6 +1,6 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
-from kpi_pipeline.contracts import costs, delivery, github, money, opinion
+from kpi_pipeline.contracts import costs, delivery, github, money, opinion, outreach
 from kpi_pipeline.contracts.clicks import ACCESS_LOGS, LOG_FILES
 from kpi_pipeline.contracts.clicks import TABLES as CLICKS
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
@@ -477,6 +477,7 @@ WAREHOUSE = (
     *money.WAREHOUSE,
     *opinion.WAREHOUSE,
     *delivery.WAREHOUSE,
+    *outreach.WAREHOUSE,
     *SUPPORT,
     *CLICKS,
     PERIODS,

@@ -15,10 +15,12 @@ OLDEST = date(2000, 1, 1)
 # The sources whose KPIs are by period, with the day on which a record's share in them may begin.
 BEGINS = {source: RECORDS[source].day for source in (
     "access_logs", "charges", "cloud_costs", "github", "publications", "survey_invitations", "surveys", "upstream_work",
+    "integrations", "collaborations", "channels", "events", "documents",
 )} | {
     "deals": "least(closedate::date, contract_start_date, target_start_date)",
     "ledger": "least(date, service_start)",
     "tickets": "created_at::date",
+    "partners": "established_on",
 }  # fmt: skip
 
 

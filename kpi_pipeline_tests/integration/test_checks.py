@@ -11,7 +11,7 @@ from kpi_pipeline.contracts import RECORDS, WAREHOUSE
 from kpi_pipeline.errors import PublishRefusedError
 from kpi_pipeline.stages.checks import CHECKS, evaluate, freshness_check, refuse_if_wrong
 from kpi_pipeline.warehouse import Connection, create_tables, run
-from kpi_pipeline_tests.integration import cost_faults, period_faults
+from kpi_pipeline_tests.integration import cost_faults, outreach_faults, period_faults
 
 AS_OF = date(2026, 1, 2)
 PARAMETERS: dict[str, object] = {
@@ -158,6 +158,7 @@ FAULTS = {
     "insert into facts.hub_requests values ('o/r', 2, 'a/one', '2026-01-01')": "hubs_are_asked_for_once",
     "update facts.hub_requests set completed_at = '2026-01-01 10:06'": "hubs_are_asked_for_once",
     "update facts.deployments set hub_id = null": "production_deployments_name_a_hub",
+    **outreach_faults.FAULTS,
 }  # fmt: skip
 
 
@@ -168,6 +169,7 @@ def con() -> Iterator[Connection]:
         connection.execute(RIGHT)
         connection.execute(cost_faults.RIGHT)
         connection.execute(period_faults.RIGHT)
+        connection.execute(outreach_faults.RIGHT)
         yield connection
 
 

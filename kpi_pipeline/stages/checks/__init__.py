@@ -3,7 +3,7 @@
 The Dagster assets show them, and publishing runs those of severity ERROR once more, so that nothing gets around them.
 """
 
-from kpi_pipeline.stages.checks import clicks, costs, delivery, github, hubs, money, opinion, periods, support
+from kpi_pipeline.stages.checks import clicks, costs, delivery, github, hubs, money, opinion, outreach, periods, support
 from kpi_pipeline.stages.checks.model import (
     Check,
     Outcome,
@@ -24,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     *clicks.CHECKS,
     *periods.CHECKS,
     *delivery.CHECKS,
+    *outreach.CHECKS,
 )
 # Only publishing can ask for this one: before, some KPIs are still to come.
 EVERY_KPI_IS_COMPUTED = Check(
