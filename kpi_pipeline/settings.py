@@ -381,6 +381,12 @@ class Sources(Strict):
     transactions: TableDrop | None = None
     registrations: TableDrop | None = None
     product_activity: TableDrop | None = None
+    integrations: TableDrop | None = None
+    partners: TableDrop | None = None
+    collaborations: TableDrop | None = None
+    channels: TableDrop | None = None
+    events: TableDrop | None = None
+    documents: TableDrop | None = None
 
 
 class Match(Strict):

@@ -1,6 +1,6 @@
 """The records that sources deliver, column by column, in the sources' own words."""
 
-from kpi_pipeline.contracts import costs, delivery, github, metrics, money, opinion, product, quality
+from kpi_pipeline.contracts import costs, delivery, github, metrics, money, opinion, outreach, product, quality
 from kpi_pipeline.contracts.clicks import ACCESS_LOGS
 from kpi_pipeline.contracts.model import Column, Record
 from kpi_pipeline.contracts.support import TICKETS
@@ -86,5 +86,6 @@ RECORDS = {
         *quality.RECORDS,
         *metrics.RECORDS,
         *product.RECORDS,
+        *outreach.RECORDS,
     )
 }

@@ -1,6 +1,6 @@
 """Every table of the warehouse and of the published database: grain, key, columns. Published ones are a contract."""
 
-from kpi_pipeline.contracts import costs, delivery, github, metrics, money, opinion, product, quality
+from kpi_pipeline.contracts import costs, delivery, github, metrics, money, opinion, outreach, product, quality
 from kpi_pipeline.contracts.clicks import ACCESS_LOGS, LOG_FILES
 from kpi_pipeline.contracts.clicks import TABLES as CLICKS
 from kpi_pipeline.contracts.columns import DAY, FILE, HUB_ID, PERSON, ROW, VALUE, count, raw_table
@@ -480,6 +480,7 @@ WAREHOUSE = (
     *quality.WAREHOUSE,
     *metrics.WAREHOUSE,
     *product.WAREHOUSE,
+    *outreach.WAREHOUSE,
     *SUPPORT,
     *CLICKS,
     PERIODS,

@@ -3,12 +3,12 @@
 Never here: a number that is not in the world.
 """
 
-from kpi_pipeline.sample import costs, delivery, metrics, product, quality
+from kpi_pipeline.sample import costs, delivery, metrics, outreach, product, quality
 from kpi_pipeline.sample.simulate import Exclusion, World
 from kpi_pipeline.sample.support import PRODUCTS, ROBOT, TAGGED, companies, tagged
 
 # Where the KPIs of roles come from: each has write(folder, world), config() for kpi.toml, and README.
-ROLE_DOMAINS = (delivery, quality, metrics, product)
+ROLE_DOMAINS = (delivery, quality, metrics, product, outreach)
 
 _CONFIG = """\
 # The configuration of an organisation, here an invented one. Copy it and change it block by block:

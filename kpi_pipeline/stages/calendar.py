@@ -16,6 +16,7 @@ OLDEST = date(2000, 1, 1)
 BEGINS = {source: RECORDS[source].day for source in (
     "access_logs", "charges", "cloud_costs", "github", "publications", "survey_invitations", "surveys", "upstream_work",
     "product_activity", "transactions",
+    "integrations", "collaborations", "channels", "events", "documents",
 )} | {
     "deals": "least(closedate::date, contract_start_date, target_start_date)",
     "ledger": "least(date, service_start)",
@@ -23,6 +24,7 @@ BEGINS = {source: RECORDS[source].day for source in (
     "ceremonies": RECORDS["ceremonies"].day,
     "projects": "due_on",
     "intern_tasks": "coalesce(due_on, given_on)",
+    "partners": "established_on",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from kpi_pipeline_tests.integration import (
     cost_faults,
     delivery_faults,
     metric_faults,
+    outreach_faults,
     period_faults,
     product_faults,
     quality_faults,
@@ -173,6 +174,7 @@ FAULTS = {
     "insert into facts.hub_requests values ('o/r', 2, 'a/one', '2026-01-01')": "hubs_are_asked_for_once",
     "update facts.hub_requests set completed_at = '2026-01-01 10:06'": "hubs_are_asked_for_once",
     "update facts.deployments set hub_id = null": "production_deployments_name_a_hub",
+    **outreach_faults.FAULTS,
 }  # fmt: skip
 
 
@@ -187,6 +189,7 @@ def con() -> Iterator[Connection]:
         connection.execute(metric_faults.RIGHT)
         connection.execute(delivery_faults.RIGHT)
         connection.execute(product_faults.RIGHT)
+        connection.execute(outreach_faults.RIGHT)
         yield connection
 
 

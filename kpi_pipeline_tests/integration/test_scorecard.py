@@ -124,6 +124,15 @@ def test_few_observations_are_no_verdict(con: Connection) -> None:
     assert rows[LAST]["note"] == "9 observations"
 
 
+def test_a_count_of_none_is_missed_and_not_too_few_to_judge(con: Connection) -> None:
+    put(con, LAST, "0", n=0)
+    kpi = a_kpi({"comparator": ">=", "value": 1})
+    counting = kpi.model_copy(update={"measure": kpi.measure.model_copy(update={"kind": "count"})})
+    assert (card(con, kpi)[LAST]["status"], card(con, counting)[LAST]["status"]) == ("insufficient", "missed")
+    untargeted = counting.model_copy(update={"targets": (), "no_target": "none agreed"})
+    assert card(con, untargeted)[LAST]["status"] == "no target"
+
+
 def test_old_data_is_stale_for_the_periods_that_it_does_not_reach(con: Connection) -> None:
     con.execute("update raw.ceremonies set date = date '2026-03-20'")
     put(con, LAST, "90")

@@ -12,6 +12,7 @@ from kpi_pipeline.stages.checks import (
     metrics,
     money,
     opinion,
+    outreach,
     periods,
     product,
     quality,
@@ -40,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     *quality.CHECKS,
     *metrics.CHECKS,
     *product.CHECKS,
+    *outreach.CHECKS,
 )
 # Only publishing can ask for this one: before, some KPIs are still to come.
 EVERY_KPI_IS_COMPUTED = Check(

@@ -10,17 +10,24 @@ from kpi_pipeline.warehouse import quote
 TURNAROUND, COMPLETION = "community_guidance.ticket_turnaround_time", "engineering.issue_completion_time"
 FLOWS, UPSTREAM = "engineering.issues_closed_minus_opened", "upstream.upstream_contributions"
 SATISFACTION, WORKS = "qualitative.community_satisfaction", "impact_centric.publications_from_hubs"
+INTEGRATIONS, PARTNERSHIPS = "tech_team.sample_integrations_created", "tech_team.technical_partnerships_established"
+COLLABORATIONS = "developer_relations.open_source_collaborations_established"
+CHANNELS, EVENTS = "developer_relations.community_channels_created", "developer_relations.developer_events_organised"
+DOCUMENTS = "technical_writer.documentation_resources_published"
+OUTREACH = (INTEGRATIONS, PARTNERSHIPS, COLLABORATIONS, CHANNELS, EVENTS)
 # Of counts and amounts, the months' values sum to the quarter's; of means and times, what they were taken of does.
 SUMMED = {
     **dict.fromkeys((FLOWS, UPSTREAM, WORKS, "impact_centric.cost_reduction_given"), "value"),
     **dict.fromkeys(("sustainability.monthly_revenue", "sustainability.monthly_operational_costs"), "value"),
     **dict.fromkeys((TURNAROUND, COMPLETION, SATISFACTION), "n"),
+    **dict.fromkeys(OUTREACH, "value"),
 }
 # Dimensions of which every observation has exactly one member.
 WHOLE = (
     *((TURNAROUND, grain) for grain in ("community", "product")),
     *((kpi_id, "repository") for kpi_id in (COMPLETION, FLOWS)),
     *((UPSTREAM, grain) for grain in ("project", "kind")),
+    *((kpi_id, "platform" if kpi_id == CHANNELS else "kind") for kpi_id in OUTREACH),
 )
 IN_A_MONTH = "date_trunc('month', period_start) = date_trunc('month', period_end)"
 # How many observations there are in facts.
@@ -53,6 +60,21 @@ COUNTED = {
         "where kind = 'satisfaction' and subject is null group by date",
     ),
     "works_are_in_a_month": (WORKS, "organisation", "select count(*) as n, date from facts.works group by date"),
+    "integrations_are_in_a_month": (INTEGRATIONS, "organisation", "select 1 as n, date from facts.integrations"),
+    "partnerships_are_in_a_month": (
+        PARTNERSHIPS,
+        "organisation",
+        "select 1 as n, min(established_on) as date from facts.partnerships group by partner "
+        "having arg_min(kind, established_on) <> 'other'",
+    ),
+    "collaborations_are_in_a_month": (COLLABORATIONS, "organisation", "select 1 as n, date from facts.collaborations"),
+    "channels_are_in_a_month": (CHANNELS, "organisation", "select 1 as n, date from facts.community_channels"),
+    "events_are_in_a_month": (EVENTS, "organisation", "select 1 as n, date from facts.developer_events"),
+    "documents_are_in_a_month": (
+        DOCUMENTS,
+        "organisation",
+        "select 1 as n, min(date) as date from facts.document_changes group by resource, date_trunc('month', date)",
+    ),
 }
 
 

@@ -70,7 +70,8 @@ judged as (
         case
             when exempt_note is not null then 'exempt'
             when value is null then 'no data'
-            when n < coalesce(min_n, 1) or value_status = 'insufficient' then 'insufficient'
+            -- A count says itself how much there is: none is a value like any other.
+            when (n < coalesce(min_n, 1) and not $is_count) or value_status = 'insufficient' then 'insufficient'
             when $fresh_until::date < period_end then 'stale'
             when target is null then 'no target'
             when is_met then 'met'
