@@ -51,7 +51,7 @@ class Example(Strict):
         return self
 
 
-Kind = Literal["formula", "ratio", "count", "mean", "duration"]
+Kind = Literal["formula", "ratio", "count", "mean", "duration", "cohort"]
 ROLLING = "rolling_30_days"
 UNIT_SCALE = {"percent": 100}
 SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
