@@ -283,8 +283,8 @@ def _names_are_apart(mapped: dict[str, Named]) -> dict[str, Named]:
 class GitHub(Strict):
     """`own`: globs on owner/name. `bots`: logins.
 
-    `technical`: the issues that teams answer for; None: all. Of `teams`, `areas`, `kinds` and `priorities` the first that
-    matches counts, by label before repository.
+    `technical`: the issues that the KPIs of roles are about; None: all. Of `teams`, `areas`, `kinds` and `priorities`
+    the first that matches counts, by label before repository.
     """
 
     kind: Literal["json_pages", "github_to_sqlite"]

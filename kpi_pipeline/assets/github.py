@@ -30,9 +30,7 @@ WORK = source_assets("upstream_work", GITHUB)
 
 
 @dg.multi_asset(
-    specs=[
-        table_spec(name, group=GITHUB, deps=DEPS) for name in TABLES
-    ],
+    specs=[table_spec(name, group=GITHUB, deps=DEPS) for name in TABLES],
     name="stage_github",
 )
 def stage_github(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:

@@ -158,7 +158,7 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "facts.technical_issues",
-        "Technical issues, state by state, with what labels and repository say of them. Not those that were transferred away.",
+        "Technical issues, state by state, with what labels and repository say; none that was transferred away.",
         "issue and state",
         ("repository", "number", "from_at"),
         (

@@ -420,7 +420,7 @@ def _place(con: Connection, rules: GitHub | None, secret: SecretStr | None) -> N
         con,
         "create or replace temp table issue_rules as select unnest(rules, recursive := true) from (select "
         "$rules::struct(dimension varchar, place bigint, name varchar, agreed_seconds bigint, by_repository boolean, "
-        "glob varchar)[] as rules)",
+        "pattern varchar)[] as rules)",
         {"rules": found},
     )
     keys = [str(identity.person_key(secret, "github", login)) for login in rules.bots] if rules and secret else []
@@ -447,7 +447,7 @@ def _issue_rules(rules: GitHub) -> list[dict[str, object]]:
             "name": " ".join(name.lower().split()),
             "agreed_seconds": int(mapped.hours * 3600) if isinstance(mapped, Priority) and mapped.hours else None,
             "by_repository": by_repository,
-            "glob": glob.lower(),
+            "pattern": glob.lower(),
         }
         for dimension, names in dimensions.items()
         for place, (name, mapped) in enumerate(names.items())

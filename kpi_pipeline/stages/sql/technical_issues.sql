@@ -3,12 +3,12 @@
 with matched as (
     select l.repository, l.number, r.*
     from facts.issue_labels as l
-    inner join temp.issue_rules as r on not r.by_repository and lower(l.label) glob r.glob
+    inner join temp.issue_rules as r on not r.by_repository and lower(l.label) glob r.pattern
     where l.to_at is null
     union all
     select i.repository, i.number, r.*
     from staged.issues as i
-    inner join temp.issue_rules as r on r.by_repository and i.repository glob r.glob
+    inner join temp.issue_rules as r on r.by_repository and i.repository glob r.pattern
 ),
 
 mapped as (
