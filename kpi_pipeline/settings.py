@@ -9,9 +9,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, time
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import holidays
@@ -244,13 +245,56 @@ class HubRequests(Strict):
     waiting: tuple[str, ...] = ()
 
 
+class Mapped(Strict):
+    """Which issues are something: those that bear one of `labels`, else those of `repositories`. Both are globs."""
+
+    labels: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_list_names_repositories(cls, value: Any) -> Any:
+        return {"repositories": value} if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.labels and not self.repositories:
+            raise ValueError("names neither labels nor repositories, so no issue is of it")
+        return self
+
+
+class Priority(Mapped):
+    """`hours`: the time agreed on, from opening an issue to resolving it."""
+
+    hours: Decimal | None = Field(default=None, gt=0, max_digits=7, decimal_places=2)
+
+
+Named = TypeVar("Named", bound=Mapped)
+
+
+def _names_are_apart(mapped: dict[str, Named]) -> dict[str, Named]:
+    """Names are compared trimmed and in lower case, as those of teams are."""
+    names = [_team(name) for name in mapped]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{doubled[0]!r} is named twice; whatever the capitals, a name is one")
+    return mapped
+
+
 class GitHub(Strict):
-    """`own`: globs on owner/name. `teams`: globs by team; the first that matches counts. `bots`: logins."""
+    """`own`: globs on owner/name. `bots`: logins.
+
+    `technical`: the issues that the KPIs of roles are about; None: all. Of `teams`, `areas`, `kinds` and `priorities`
+    the first that matches counts, by label before repository.
+    """
 
     kind: Literal["json_pages", "github_to_sqlite"]
     path: Path
     own: tuple[str, ...] = Field(min_length=1)
-    teams: dict[str, tuple[str, ...]] = {}
+    teams: Annotated[dict[str, Mapped], AfterValidator(_names_are_apart)] = {}
+    technical: Mapped | None = None
+    areas: Annotated[dict[str, Mapped], AfterValidator(_names_are_apart)] = {}
+    kinds: Annotated[dict[str, Mapped], AfterValidator(_names_are_apart)] = {}
+    priorities: Annotated[dict[str, Priority], AfterValidator(_names_are_apart)] = {}
     bots: tuple[str, ...] = ()
     deployments: Deployments = Deployments()
     hub_requests: HubRequests | None = None

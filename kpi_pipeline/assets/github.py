@@ -13,6 +13,8 @@ from kpi_pipeline.warehouse import Connection
 GITHUB = "github"
 TABLES = (*(f"staged.{name}" for name in github.STAGED), *(f"facts.{name}" for name in github.FACTS))
 
+DEPS = ("raw.github", "raw.affiliations", "raw.upstream_work", "staged.hubs", "staged.teams")
+
 
 def _load(con: Connection, pipeline: Pipeline) -> raw.Loaded:
     configured = pipeline.settings()
@@ -28,10 +30,7 @@ WORK = source_assets("upstream_work", GITHUB)
 
 
 @dg.multi_asset(
-    specs=[
-        table_spec(name, group=GITHUB, deps=("raw.github", "raw.affiliations", "raw.upstream_work", "staged.hubs"))
-        for name in TABLES
-    ],
+    specs=[table_spec(name, group=GITHUB, deps=DEPS) for name in TABLES],
     name="stage_github",
 )
 def stage_github(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:

@@ -65,6 +65,7 @@ RECORDS = (GITHUB, AFFILIATIONS, UPSTREAM_WORK)
 
 FLOWS = ("opened", "reopened", "completed", "not_planned", "duplicate", "transferred_in", "transferred_out", "deleted")
 OUTCOMES = ("success", "failure", "error")
+ISSUE_STATES = ("open", "completed", "not_planned", "duplicate")
 TEAM = Column("team", "VARCHAR", "the team that answers for the repository; empty: none is mapped", nullable=True)
 
 TABLES: tuple[Table, ...] = (
@@ -153,6 +154,29 @@ TABLES: tuple[Table, ...] = (
             Column("label", "VARCHAR", "the label's name"),
             Column("from_at", "TIMESTAMP", "UTC, included"),
             Column("to_at", "TIMESTAMP", "UTC; empty: still", nullable=True),
+        ),
+    ),
+    Table(
+        "facts.technical_issues",
+        "Technical issues, state by state, with what labels and repository say; none that was transferred away.",
+        "issue and state",
+        ("repository", "number", "from_at"),
+        (
+            REPOSITORY,
+            NUMBER,
+            Column("opened_at", "TIMESTAMP", "when the issue was created, in whichever repository, UTC"),
+            Column("state", "VARCHAR", "open, or why it was closed", values=ISSUE_STATES),
+            Column("from_at", "TIMESTAMP", "since when, UTC, included"),
+            Column("to_at", "TIMESTAMP", "until when, UTC; empty: still", nullable=True),
+            count("open_seconds", "how long it had been open before this state began", "s"),
+            Column("team", "VARCHAR", "the team that answers for it, in lower case; empty: none", nullable=True),
+            Column("teams", "VARCHAR[]", "the team, and what it is part of"),
+            Column("area", "VARCHAR", "what it is about, in lower case; empty: not mapped", nullable=True),
+            Column("kind", "VARCHAR", "what kind of issue, in lower case; empty: not mapped", nullable=True),
+            Column("priority", "VARCHAR", "its priority, in lower case; empty: none", nullable=True),
+            Column("due_at", "TIMESTAMP", "when its agreed time runs out, UTC; empty: none is agreed", nullable=True),
+            Column("assignee_key", "UUID", "person_key of the human who was assigned last", nullable=True),
+            count("assignees", "how many different humans were ever assigned", "people"),
         ),
     ),
     Table(

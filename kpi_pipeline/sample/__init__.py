@@ -9,12 +9,13 @@ from pathlib import Path
 from kpi_pipeline.sample.books import write_books
 from kpi_pipeline.sample.clicks import write_clicks
 from kpi_pipeline.sample.costs import cost_files, write_costs
-from kpi_pipeline.sample.deployments import SPOILT, make_rollouts, rollout_pages, rollout_truth
+from kpi_pipeline.sample.deployments import SPOILT, make_rollouts, rollout_pages, rollout_truth, write_deployment_truth
 from kpi_pipeline.sample.github import github_files, github_truth, make_github
 from kpi_pipeline.sample.layout import activity_files, make_damage
 from kpi_pipeline.sample.opinion import write_opinion
 from kpi_pipeline.sample.simulate import make_world
 from kpi_pipeline.sample.support import write_support
+from kpi_pipeline.sample.technical import technical_issues, write_technical_truth
 from kpi_pipeline.sample.texts import ROLE_DOMAINS, config, readme
 from kpi_pipeline.sample.truth import qualifying, write_truth
 from kpi_pipeline.sample.write import write_activity, write_file, write_registry
@@ -54,10 +55,12 @@ def write_sample(
     for domain in ROLE_DOMAINS:
         domain.write(folder, world)
     rollouts = make_rollouts(world)
-    github = make_github(seed, world.period, rollouts.issues)
+    github = make_github(seed, world.period, rollouts.issues, technical_issues(seed, world.period))
     pages = github_files(github, rollout_pages(rollouts))
     for part in ("github", "affiliations", "upstream_work"):
         _refuse_strangers(folder / part, {folder / path for path in pages})
+    write_technical_truth(folder / "truth" / "roles", github, world.period)
+    write_deployment_truth(folder / "truth" / "roles", rollouts, world)
     truth = {**github_truth(github, SPOILT), **rollout_truth(rollouts, world, qualifying(world))}
     for path, content in {**pages, **truth}.items():
         write_file(folder / path, content)

@@ -160,7 +160,7 @@ def team_table() -> dict[str, tuple[str, ...]]:
     """[teams] of kpi.toml."""
     wholes = dict.fromkeys(whole_ for _, whole_ in TEAMS.values() if whole_)
     parts = {name: tuple(team for team, (_, of) in TEAMS.items() if of == name) for name in wholes}
-    return {**parts, **{team: () for team, (_, of) in TEAMS.items() if of is None}}
+    return {**parts, **{team: () for team, (_, of) in TEAMS.items() if of is None}, "infrastructure": ()}
 
 
 def config() -> str:

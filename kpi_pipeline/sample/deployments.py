@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -15,6 +16,7 @@ from kpi_pipeline.sample.dice import dice, whole
 from kpi_pipeline.sample.github import BOT, OWN, STAFF, Event, Issue, account, quantile, stamp
 from kpi_pipeline.sample.hubs import Hub
 from kpi_pipeline.sample.period import windows
+from kpi_pipeline.sample.scores import Scoped, Seen, duration, ratio, rows, write_roles
 from kpi_pipeline.sample.simulate import World
 from kpi_pipeline.sample.support import periods
 from kpi_pipeline.sample.write import csv_line
@@ -118,10 +120,13 @@ def _add(made: Rollouts, environment: str, created: datetime, *statuses: tuple[d
 
 
 def _deploy(made: Rollouts, environment: str, ended: datetime, outcome: str, end: datetime) -> None:
-    """Created twelve minutes before it ends; a success becomes inactive later. Statuses are listed newest first."""
-    created = ended - timedelta(minutes=12)
+    """Created some minutes before it ends; a success becomes inactive later. Statuses are listed newest first."""
+    number = len(made.deployments)
+    created = ended - timedelta(minutes=5 + 7 * (number % 5), seconds=number % 7)
     if ended < end:
-        steps = [(ended, outcome), (created + timedelta(seconds=40), "in_progress")]
+        steps = [(ended, outcome)]
+        if number % 6:
+            steps.append((created + timedelta(seconds=40 + number % 90), "in_progress"))
         if outcome == "success" and ended + timedelta(days=9) < end:
             steps.insert(0, (ended + timedelta(days=9), "inactive"))
         _add(made, environment, created, *steps)
@@ -323,13 +328,34 @@ def _rows(made: Rollouts, world: World, user_days: pl.DataFrame) -> Iterator[tup
         yield (f"{grain}:open_age", member, *today, _days(Fraction(sum(s for _, s in cases), len(cases))), n)
 
 
+def write_deployment_truth(folder: Path, made: Rollouts, world: World) -> None:
+    """deployments.csv: how production deployments ended, and how long they took."""
+    ended = [(one, one.ended) for one, _ in _of_production(made, world)]
+    seen = [Seen(end[0].date(), frozenset(), Fraction(end[1] == "success")) for _, end in ended if end is not None]
+    times = [
+        Seen(end[0].date(), frozenset(), Fraction((end[0] - _began(one, end[0])) // timedelta(seconds=1)))
+        for one, end in ended
+        if end is not None
+    ]
+    rate, time_ = (Scoped(f"devops_engineer.deployment_{what}") for what in ("success_rate", "time"))
+    lines = rows([rate], seen, ratio(100), world.period, rolling=True)
+    write_roles(folder / "deployments.csv", [*lines, *rows([time_], times, duration(60), world.period, rolling=True)])
+
+
+def _began(one: Deployment, ended: datetime) -> datetime:
+    return min((at for at, state in one.statuses if state == "in_progress" and at <= ended), default=one.created)
+
+
+def _of_production(made: Rollouts, world: World) -> list[tuple[Deployment, bool]]:
+    """Production deployments, and whether the hub of each is known."""
+    kinds = {hub.hub_id: hub.kind for hub in world.hubs}
+    named = [(one, kinds.get(one.environment.lower(), "")) for one in made.deployments if "/" in one.environment]
+    return [(one, kind != "") for one, kind in named if kind != "staging"]
+
+
 def _production(made: Rollouts, world: World) -> list[tuple[datetime, bool]]:
     """When each production deployment was created, and whether its hub is known."""
-    kinds = {hub.hub_id: hub.kind for hub in world.hubs}
-    named = [
-        (one.created, kinds.get(one.environment.lower(), "")) for one in made.deployments if "/" in one.environment
-    ]
-    return [(at, kind != "") for at, kind in named if kind != "staging"]
+    return [(one.created, is_known) for one, is_known in _of_production(made, world)]
 
 
 def _figures(seconds: list[int], *, with_quantiles: bool) -> list[tuple[str, str]]:

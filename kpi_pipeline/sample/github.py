@@ -17,7 +17,11 @@ from kpi_pipeline.sample.period import Period, windows
 from kpi_pipeline.sample.write import csv_line
 
 OWN: Final = ("example-hubs/infrastructure", "example-hubs/hub-templates")
-TEAMS: Final = {"example-hubs/infrastructure": "infrastructure"}
+TECHNICAL: Final = ("example-hubs/web", "example-hubs/mobile", "example-hubs/services")
+TEAMS: Final = {
+    "example-hubs/infrastructure": "infrastructure",
+    **dict(zip(TECHNICAL, ("frontend engineers", "mobile engineers", "backend engineers"), strict=True)),
+}
 UPSTREAM: Final = ("open-notebooks/spawner", "open-notebooks/content-tools")
 STAFF: Final = ("ada-hub", "Bo-Jansen", "chiara-m", "dmitri-ops", "eun-ji", "farah-b")
 OUTSIDERS: Final = ("prof-green", "student42", "dr-blue", "course-lead")
@@ -67,15 +71,15 @@ class GitHubWorld:
     period: Period
 
 
-def make_github(seed: int, period: Period, requests: Iterable[Issue]) -> GitHubWorld:
-    """Issues with a life of their own, and with them those that ask for hubs."""
+def make_github(seed: int, period: Period, requests: Iterable[Issue], technical: Iterable[Issue]) -> GitHubWorld:
+    """Issues with a life of their own, and with them those that ask for hubs, and those of the technical teams."""
     issues = [*(_issue(seed, n, period) for n in range(max(6, period.days // 2))), *requests]
     issues.sort(key=lambda issue: issue.opened)
     for repository in OWN:
         mine = [issue for issue in issues if issue.repository == repository]
         for number, issue in enumerate(mine, 1):
             issue.number = number
-    issues += _transfers(seed, issues, period)
+    issues += [*_transfers(seed, issues, period), *technical]
     rng = dice(seed, "affiliations")
     begins = [period.first - timedelta(days=whole(rng, 0, 300)) for _ in STAFF]
     ends = [None if n % 3 else period.date_of(period.at(0.6)) for n in range(len(STAFF))]
@@ -161,7 +165,7 @@ def _contributions(seed: int, period: Period) -> list[tuple[datetime, str, str, 
 def github_files(world: GitHubWorld, more: dict[str, list[dict[str, object]]]) -> dict[str, bytes]:
     """Every page by its path below the sample, with those that are made elsewhere."""
     pages = dict(more)
-    for repository in OWN:
+    for repository in (*OWN, *TECHNICAL):
         mine = [issue for issue in world.issues if issue.repository == repository]
         listed = sorted((_listed(issue) for issue in mine), key=lambda item: (str(item["updated_at"]), str(item["id"])))
         # A page that was fetched earlier shows some of them as they were then.
@@ -174,8 +178,9 @@ def github_files(world: GitHubWorld, more: dict[str, list[dict[str, object]]]) -
         _contribute(pages, number, at, project, kind, who)
     files = {}
     for stream, objects in sorted(pages.items()):
+        suffix = ".json.gz" if stream.startswith(TECHNICAL) else ".json"
         for page in range(0, len(objects), PAGE):
-            files[f"github/{stream}/page-{page // PAGE + 1:03d}.json"] = _page(objects[page : page + PAGE])
+            files[f"github/{stream}/page-{page // PAGE + 1:03d}{suffix}"] = _page(objects[page : page + PAGE])
     files["affiliations/people.csv"] = _affiliations(world)
     files["upstream_work/work.csv"] = _work(world)
     return files

@@ -47,6 +47,18 @@ class Seen:
         return self if self.achieved <= end else replace(self, top=Fraction(0))
 
 
+@dataclass(frozen=True)
+class Case:
+    """What came in on `day`, and its states, each from the end of a day on: 1 settled, 0 not, None not counted."""
+
+    day: date
+    states: Sequence[tuple[date, int | None]]
+    places: frozenset[str] = frozenset()
+
+    def at_the_end_of(self, day: date) -> int | None:
+        return next((state for since, state in reversed(self.states) if since <= day), None)
+
+
 Result = dict[str, tuple[Fraction | None, int]]
 Formula = Callable[[list[Seen]], Result]
 
@@ -127,6 +139,20 @@ def rows(
             for name, (value, n) in result.items():
                 figure = "_".join(part for part in (span, name) if part)
                 found.append((kpi.kpi_id, figure, str(start), str(end), nine_digits(value), str(n)))
+    return found
+
+
+def cohort_rows(kpi: Scoped, cases: Sequence[Case], period: Period) -> list[tuple[str, ...]]:
+    """The truth of a KPI that says how many of what came in in a period are settled at its end, in percent."""
+    first = min((case.day for case in cases), default=date.max)
+    found: list[tuple[str, ...]] = []
+    for span, start, end in periods(period, rolling=True):
+        if end < first:
+            continue
+        states = [case.at_the_end_of(end) for case in cases if start <= case.day <= end]
+        counted = [state for state in states if state is not None]
+        value = Fraction(100 * sum(counted), len(counted)) if counted else None
+        found.append((kpi.kpi_id, span, str(start), str(end), nine_digits(value), str(len(counted))))
     return found
 
 

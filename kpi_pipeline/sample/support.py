@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from kpi_pipeline.sample.dice import dice, pick, weighted, whole
 from kpi_pipeline.sample.period import Period, windows
+from kpi_pipeline.sample.scores import Case, Scoped, Seen, cohort_rows, duration, rows, write_roles
 from kpi_pipeline.sample.simulate import World
 from kpi_pipeline.sample.write import csv_line, write_file
 
@@ -60,10 +61,11 @@ def write_support(folder: Path, truth: Path, world: World) -> None:
     _write_tickets(folder / "tickets", versions, world, end)
     _write_conversations(folder / "conversations", tickets, world)
     _write_ratings(folder / "satisfaction_ratings", tickets, world)
-    rows = _truth(tickets, versions, world, communities)
+    found = _truth(tickets, versions, world, communities)
     header = ("grain", "member", "period_start", "period_end", "value", "n")
-    lines = (csv_line("" if cell is None else str(cell) for cell in row) for row in (header, *rows))
+    lines = (csv_line("" if cell is None else str(cell) for cell in row) for row in (header, *found))
     write_file(truth / "ticket_turnaround.csv", b"".join(lines))
+    write_roles(truth / "roles" / "support.csv", _role_truth(tickets, versions, world))
     faults = (("reason", "rows"), *FAULTS.items())
     write_file(truth / "ticket_faults.csv", b"".join(csv_line(str(cell) for cell in row) for row in faults))
 
@@ -379,6 +381,39 @@ def _truth(
         for figure, value in figures:
             last = world.period.last
             yield (f"{grain}:open_without_reply{figure}", member, last, last, value, len(ages))
+
+
+def _role_truth(
+    tickets: list[Ticket], versions: dict[int, list[dict[str, Any]]], world: World
+) -> list[tuple[str, ...]]:
+    """Of technical support: which inquiries were resolved, and how long that took."""
+    counted = [t for t in tickets if not (t.spam or t.deleted or t.merged)]
+    cases = []
+    times = []
+    for ticket in counted:
+        resolved = _resolved(ticket)
+        states = [(ticket.created.date(), 0)]
+        if resolved is not None:
+            states.append((resolved.date(), 1))
+            elapsed, business = _slots(ticket, resolved, versions[ticket.number])
+            times.append((resolved.date(), elapsed, business))
+        cases.append(Case(ticket.created.date(), states))
+    elapsed_seen = [Seen(day, frozenset(), Fraction(elapsed)) for day, elapsed, _ in times]
+    mean_in_business = [Seen(day, frozenset(), Fraction(business)) for day, _, business in times]
+    period, slots = world.period, PER_HOUR
+    rate, time_ = (
+        Scoped(f"technical_support.{name}") for name in ("inquiries_resolved_rate", "ticket_resolution_time")
+    )
+
+    def in_business_hours(seen: list[Seen]) -> dict[str, tuple[Fraction | None, int]]:
+        mean = duration(slots)(seen)[""]
+        return {"business_hours": mean} if mean[1] else {}
+
+    return [
+        *cohort_rows(rate, cases, period),
+        *rows([time_], elapsed_seen, duration(slots), period, rolling=True),
+        *rows([time_], mean_in_business, in_business_hours, period, rolling=True),
+    ]
 
 
 def _replied(ticket: Ticket) -> datetime | None:

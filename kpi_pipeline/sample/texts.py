@@ -3,7 +3,7 @@
 Never here: a number that is not in the world.
 """
 
-from kpi_pipeline.sample import costs, delivery, metrics, outreach, product, quality
+from kpi_pipeline.sample import costs, delivery, metrics, outreach, product, quality, technical
 from kpi_pipeline.sample.simulate import Exclusion, World
 from kpi_pipeline.sample.support import PRODUCTS, ROBOT, TAGGED, companies, tagged
 
@@ -111,16 +111,19 @@ kind = "table"
 path = "charges"
 
 # Issues, their events, pull requests, reviews and releases: pages of GitHub's REST API as it answered them, one
-# a file, in <owner>/<repository>/<stream>/. `own` says which repositories are the organisation's, `teams` who answers
-# for them.
+# a file, in <owner>/<repository>/<stream>/. `own` says which repositories are the organisation's.
 [sources.github]
 kind = "json_pages"
 path = "github"
 own = ["example-hubs/*"]
-teams = {{ infrastructure = ["example-hubs/infrastructure"] }}
 bots = ["hubs-helper"]            # accounts that are bots, though their type doesn't say so
 max_age_days = 30
+# Issues that the KPIs of roles are about; without this key: all of them.
+technical = {{ labels = ["bug"], repositories = {technical} }}
 
+# Which team answers for an issue, what it is about, and how urgent it is: the first that one of its labels matches,
+# else the first that its repository matches. A list names repositories. `hours`: the time agreed on to resolve it.
+{mapped}
 # What a deployment's environment says: which hub it is (groups cluster and hub), and whether that is production
 # (globs; a hub that the registry has as staging never is).
 [sources.github.deployments]
@@ -215,6 +218,8 @@ seed {seed}, {hubs} hubs, {days} days, {first} to {last}. **All people, hubs and
   listed twice, and a few objects are broken on purpose. Some issues ask for a hub, and deployments say when it was
   there. Their truth is in `truth/`: `issue_flows.csv`, `issue_completion_time.csv`, `upstream_contributions.csv`,
   `hub_deployment_time.csv`, `deployments.csv` and `github_quarantine.csv`.
+- `github/example-hubs/web`, `mobile`, `services`: issues of technical teams, with labels for priority, area, kind and
+  another team. Some have no priority, some change theirs; some are declined, reopened or still open.
 - `truth/roles/`: the KPIs of roles by month, fiscal quarter and, on some days, over the 30 days that end on them; a
   file per domain, with the figures beside them.
 """
@@ -225,7 +230,11 @@ Change the generator, not these files: a test compares them with a fresh write.
 
 
 def config(world: World) -> str:
-    blocks = [_CONFIG.format(as_of=world.period.last, first_day=world.period.first, tickets=_tickets(world))]
+    blocks = [
+        _CONFIG.format(
+            as_of=world.period.last, first_day=world.period.first, tickets=_tickets(world), **technical.config()
+        )
+    ]
     blocks += [costs.config(world), *(domain.config() for domain in ROLE_DOMAINS), _EXCLUSIONS]
     return "\n".join([*blocks, *(_exclusion(rule) for rule in world.exclusions)])
 

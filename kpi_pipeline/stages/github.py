@@ -6,7 +6,7 @@ What belongs here: which part of an answer is which column, and the order of ste
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from kpi_pipeline.contracts.github import STREAMS
 from kpi_pipeline.errors import ConfigError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import TORN_GZIP, LandedFile, Landing, content_of
-from kpi_pipeline.settings import Deployments, GitHub
+from kpi_pipeline.settings import Deployments, GitHub, Mapped, Priority
 from kpi_pipeline.sources import github_to_sqlite
 from kpi_pipeline.stages.raw import Loaded
 from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql, transaction
@@ -94,14 +94,16 @@ BATCH = {
 STAGED = ("github_objects", "issues")
 FACTS = (
     "issue_flows", "issue_open", "issue_assigned", "issue_labels", "upstream_contributions",
-    "deployments", "hub_requests", "hub_request_waits",
+    "deployments", "hub_requests", "hub_request_waits", "technical_issues",
 )  # fmt: skip
 # Facts that follow one from the other: what can't be used goes to quarantine in between.
 DEPLOYMENT_FACTS = ("deployments", "hub_requests", "hub_request_waits")
 PASSING = (
     "github_incoming", "github_names", "github_repeated", "github_versions", "github_repositories", "github_places",
     "github_bots", "issue_events", "issue_toggles", "deployment_statuses", "hub_request_issues",
+    "issue_rules",
 )  # fmt: skip
+EVERY_ISSUE = Mapped(repositories=("*",))
 
 
 @dataclass(frozen=True)
@@ -452,9 +454,9 @@ def _quarantine(con: Connection, select: str) -> None:
 
 
 def _place(con: Connection, rules: GitHub | None, secret: SecretStr | None) -> None:
-    """Temporary tables: whose each repository is, and who is a bot by the reviewed list."""
+    """Temporary tables: whose each repository is, what an issue is of, and who is a bot by the reviewed list."""
     teams = rules.teams.items() if rules else ()
-    globs = [(glob.lower(), name) for name, patterns in teams for glob in patterns]
+    globs = [(glob.lower(), name) for name, mapped in teams for glob in mapped.repositories]
     run(
         con,
         "create or replace temp table github_repositories as " + sql("stages", "github_repositories"),
@@ -464,9 +466,42 @@ def _place(con: Connection, rules: GitHub | None, secret: SecretStr | None) -> N
             "team_names": [name for _, name in globs],
         },
     )
+    found = _issue_rules(rules) if rules else []
+    run(
+        con,
+        "create or replace temp table issue_rules as select unnest(rules, recursive := true) from (select "
+        "$rules::struct(dimension varchar, place bigint, name varchar, agreed_seconds bigint, by_repository boolean, "
+        "pattern varchar)[] as rules)",
+        {"rules": found},
+    )
     keys = [str(identity.person_key(secret, "github", login)) for login in rules.bots] if rules and secret else []
     run(
         con,
         "create or replace temp table github_bots as select unnest($keys::varchar[])::uuid as person_key",
         {"keys": keys},
     )
+
+
+def _issue_rules(rules: GitHub) -> list[dict[str, object]]:
+    """What labels and repositories say of an issue: a rule per glob, in the order of kpi.toml."""
+    dimensions: dict[str, Mapping[str, Mapped]] = {
+        "technical": {"technical": rules.technical or EVERY_ISSUE},
+        "team": rules.teams,
+        "area": rules.areas,
+        "kind": rules.kinds,
+        "priority": rules.priorities,
+    }
+    return [
+        {
+            "dimension": dimension,
+            "place": place,
+            "name": " ".join(name.lower().split()),
+            "agreed_seconds": int(mapped.hours * 3600) if isinstance(mapped, Priority) and mapped.hours else None,
+            "by_repository": by_repository,
+            "pattern": glob.lower(),
+        }
+        for dimension, names in dimensions.items()
+        for place, (name, mapped) in enumerate(names.items())
+        for by_repository, globs in ((False, mapped.labels), (True, mapped.repositories))
+        for glob in globs
+    ]

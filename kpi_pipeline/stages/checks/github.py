@@ -6,7 +6,7 @@ from kpi_pipeline.stages.checks.model import Check, key_check, null_check
 BY_NAME = {table.name: table for table in TABLES}
 KEYED = ("staged.github_objects", "staged.issues", "facts.issue_open", "facts.issue_assigned", "facts.issue_labels",
          "facts.upstream_contributions", "facts.deployments", "facts.hub_requests",
-         "facts.hub_request_waits")  # fmt: skip
+         "facts.hub_request_waits", "facts.technical_issues")  # fmt: skip
 
 CHECKS: tuple[Check, ...] = (
     *(check(BY_NAME[name]) for name in KEYED for check in (key_check, null_check)),
@@ -99,5 +99,35 @@ CHECKS: tuple[Check, ...] = (
         "The environment of a production deployment names a hub of the registry, where there is a registry.",
         "select environment, count(*) as deployments from facts.deployments where is_production and hub_id is null "
         "and exists (select 1 from staged.hubs) group by environment",
+    ),
+    Check(
+        "technical_issues_follow_their_spells",
+        "facts.technical_issues",
+        "ERROR",
+        "States of an issue follow one another, the first from its opening on, and it is open exactly while "
+        "facts.issue_open says so.",
+        """select repository, number, from_at, to_at from (
+            select *, lead(from_at) over story as next_from, lag(from_at) over story as before
+            from facts.technical_issues window story as (partition by repository, number order by from_at)) t
+        where to_at is distinct from next_from or to_at <= from_at or open_seconds < 0
+            or open_seconds > epoch(from_at) - epoch(opened_at) or (before is null and from_at < opened_at)
+            or (to_at is null and (state = 'open') <> exists (from facts.issue_open o
+                where o.repository = t.repository and o.number = t.number and o.to_at is null))""",
+    ),
+    Check(
+        "technical_issues_have_an_agreed_time",
+        "facts.technical_issues",
+        "WARN",
+        "Every technical issue that wasn't declined has a priority, and that an agreed time: without, it is never due.",
+        "select repository, priority, count(*) as issues from facts.technical_issues where to_at is null "
+        "and due_at is null and state in ('open', 'completed') group by repository, priority",
+    ),
+    Check(
+        "teams_of_issues_are_known",
+        "facts.technical_issues",
+        "WARN",
+        "Every team of [sources.github.teams] that has issues is in [teams] of kpi.toml; another one may be misspelt.",
+        "select team, count(*) as states from facts.technical_issues "
+        "where team not in (select team from staged.teams) group by team",
     ),
 )

@@ -1,0 +1,50 @@
+-- Of what came in in a period, the share that is settled at its end: sum of numerators over sum of denominators, as a ratio,
+-- of the observations that hold then. Something has one observation for each state that it was in, with
+--   from_date, to_date DATE           the days at whose end it was so: the first, and the first after them; null: still
+--   numerator, denominator DECIMAL    what is divided, and by what
+--   n BIGINT                          how many it stands for
+-- and with `date` the day on which it came in.
+total as (
+    select
+        s.*,
+        sum(o.numerator)::decimal(38, 9) as numerator,
+        sum(o.denominator)::decimal(38, 9) as denominator,
+        coalesce(sum(o.n), 0)::bigint as n,
+        greatest(nullif(count(distinct o.person), 0), max(o.people)) as people
+    from slot as s
+    left join placed as o
+        on s.grain = o.grain
+        and s.member = o.member
+        and o.date between s.period_start and s.period_end
+        and s.period_end >= o.from_date
+        and (o.to_date is null or s.period_end < o.to_date)
+    group by all
+),
+
+whole as (
+    select *, (numerator * 1000000000)::hugeint as parts, (denominator * 1000000000)::hugeint as by_parts
+    from total
+)
+
+-- Rounded half up at the ninth decimal, in integers: a float would be off.
+select
+    concat_ws(':', grain, nullif(span, '')) as grain,
+    member,
+    period_start,
+    period_end,
+    case
+        when by_parts > 0
+            then ((2 * $scale::hugeint * parts * 1000000000 + by_parts) // (2 * by_parts))::decimal(28, 0)
+                * 0.000000001::decimal(10, 9)
+    end as value,
+    numerator,
+    denominator,
+    n,
+    people,
+    case
+        when by_parts is null or by_parts = 0 then 'no data'
+        when n < $min_n then 'insufficient'
+        when is_closed then 'ok'
+        else 'to date'
+    end as status
+from whole

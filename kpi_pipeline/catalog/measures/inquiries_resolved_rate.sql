@@ -1,0 +1,13 @@
+-- Until its final resolution a ticket is open, and resolved from that day on.
+select
+    created_at::date as date,
+    unnest([created_at::date, resolved_at::date]) as from_date,
+    unnest([resolved_at::date, null]) as to_date,
+    ['community=' || community, 'product=' || product] as places,
+    unnest([0, 1])::decimal(18, 0) as numerator,
+    1::decimal(18, 0) as denominator,
+    1 as n,
+    null::varchar as person,
+    null::bigint as people
+from facts.tickets
+where exclusion is null
