@@ -3,8 +3,8 @@ with invitation as (
         date,
         lower(survey) as survey,
         coalesce(kind, 'satisfaction') as kind,
-        lower(regexp_replace(subject, '\s+', ' ', 'g')) as subject,
-        lower(regexp_replace(team, '\s+', ' ', 'g')) as team,
+        nullif(lower(trim(regexp_replace(subject, '\s+', ' ', 'g'))), '') as subject,
+        nullif(lower(trim(regexp_replace(team, '\s+', ' ', 'g'))), '') as team,
         nullif(lower(trim(regexp_replace(community, '\s+', ' ', 'g'))), '') as community,
         sum(invited)::bigint as invited
     from raw.survey_invitations
