@@ -47,7 +47,7 @@ def _result(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetCheckResult:
     )
 
 
-def _definition(asset: dg.AssetKey, checks: list[Check]) -> dg.AssetChecksDefinition:
+def _definition(asset: dg.AssetKey, checks: list[Check], catalog: Catalog) -> dg.AssetChecksDefinition:
     specs = [
         dg.AssetCheckSpec(c.name, asset=asset, description=c.description, blocking=c.severity == "ERROR")
         for c in checks
@@ -61,7 +61,7 @@ def _definition(asset: dg.AssetKey, checks: list[Check]) -> dg.AssetChecksDefini
         with pipeline.warehouse() as con:
             for check in checks:
                 if check.name in chosen:
-                    parameters = {**check_parameters(configured), "max_age_days": ages.get(asset.path[-1])}
+                    parameters = {**check_parameters(configured, catalog), "max_age_days": ages.get(asset.path[-1])}
                     yield _result(evaluate(con, check, parameters), asset)
 
     return check_table
@@ -74,6 +74,6 @@ def definitions(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
         ((_asset_of(check, catalog), check) for check in everything), key=lambda pair: tuple(pair[0].path)
     )
     return [
-        _definition(asset, [check for _, check in pairs])
+        _definition(asset, [check for _, check in pairs], catalog)
         for asset, pairs in groupby(by_asset, key=lambda pair: pair[0])
     ]

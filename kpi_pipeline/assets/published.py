@@ -36,7 +36,7 @@ READS: dict[str, tuple[str, ...]] = {
 }
 
 
-def check_parameters(configured: Settings) -> dict[str, object]:
+def check_parameters(configured: Settings, catalog: Catalog) -> dict[str, object]:
     """What checks may refer to."""
     connected = connected_sources(configured)
     exclusions = [rule for rule in configured.config.exclusions if rule.source in connected]
@@ -47,6 +47,7 @@ def check_parameters(configured: Settings) -> dict[str, object]:
         "rules": rules,
         "may_be_empty": may_be_empty,
         "min_people": configured.config.privacy.min_people,
+        "as_of_period_end": [kpi.id for kpi in catalog.kpis if kpi.measure.kind in ("level", "cohort")],
     }
 
 
@@ -83,7 +84,7 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
         with pipeline.warehouse() as con:
             stamps = [" ".join(stamp(kpi, configured.as_of)) for kpi in catalog.kpis]
             gate = [*checks.CHECKS, checks.EVERY_KPI_IS_COMPUTED]
-            checks.refuse_if_wrong(con, gate, {**check_parameters(configured), "stamps": stamps})
+            checks.refuse_if_wrong(con, gate, {**check_parameters(configured, catalog), "stamps": stamps})
             rows = publish(
                 con,
                 configured.published_dir,

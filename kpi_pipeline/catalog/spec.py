@@ -52,8 +52,8 @@ class Example(Strict):
 
 
 # A formula of its own; or one of kinds/: sums over a period are divided, counted, or taken the mean of; times; and the
-# level on the last day of a period that has data, for what doesn't add up over days; and of what came in in a period the
-# share that is settled at its end.
+# level on the last day of a period that has data, for what doesn't add up over days; and of what came in in a period
+# the share that is settled at its end.
 Kind = Literal["formula", "ratio", "count", "mean", "duration", "level", "cohort"]
 ROLLING = "rolling_30_days"
 UNIT_SCALE = {"percent": 100}

@@ -26,6 +26,7 @@ PARAMETERS: dict[str, object] = {
     "as_of": AS_OF,
     "rules": ["staff"],
     "min_people": 3,
+    "as_of_period_end": [],
     "may_be_empty": [record.source for record in RECORDS.values() if record.may_be_empty],
 }
 RIGHT = """
