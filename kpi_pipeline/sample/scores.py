@@ -152,7 +152,7 @@ def cohort_rows(kpi: Scoped, cases: Sequence[Case], period: Period) -> list[tupl
         states = [case.at_the_end_of(end) for case in cases if start <= case.day <= end]
         counted = [state for state in states if state is not None]
         value = Fraction(100 * sum(counted), len(counted)) if counted else None
-        found.append((kpi.kpi_id, span, str(start), str(end), nine_digits(value), str(len(counted))))
+        found.append((kpi.kpi_id, span, str(start), str(end), nine_digits(value), str(len(states))))
     return found
 
 

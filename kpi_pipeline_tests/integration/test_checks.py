@@ -68,6 +68,10 @@ insert into facts.issue_flows values
 insert into facts.issue_open values
     ('o/r', 1, null, '2026-01-01', '2026-01-01 10:00', 'completed'), ('o/r', 1, null, '2026-01-02', null, null);
 insert into facts.issue_assigned values ('o/r', 1, '2026-01-01', '2026-01-01 09:00'), ('o/r', 1, '2026-01-02', null);
+insert into facts.technical_issues by name select 'o/r' as repository, 1 as number, timestamp '2026-01-01' as opened_at,
+    unnest(['open', 'completed', 'open']) as state, unnest([0, 10, 24]) * interval 1 hour + opened_at as from_at,
+    unnest([10, 24, null]) * interval 1 hour + opened_at as to_at, unnest([0, 36000, 36000]) as open_seconds,
+    [] as teams, timestamp '2026-01-03' as due_at, 0 as assignees;
 insert into facts.deployments values
     ('o/r', 1, 'a/one', true, 'a/one', '2026-01-01 10:00', '2026-01-01 10:01', '2026-01-01 10:05', 'success');
 insert into facts.hub_requests values ('o/r', 1, 'a/one', '2026-01-01 10:05');
@@ -176,6 +180,12 @@ FAULTS = {
     "update facts.hub_requests set completed_at = '2026-01-01 10:06'": "hubs_are_asked_for_once",
     "update facts.deployments set hub_id = null": "production_deployments_name_a_hub",
     **outreach_faults.FAULTS,
+    "update facts.technical_issues set state = 'completed'": "technical_issues_follow_their_spells",
+    "update facts.technical_issues set to_at = from_at": "technical_issues_follow_their_spells",
+    "update facts.technical_issues set open_seconds = 90000": "technical_issues_follow_their_spells",
+    "update facts.technical_issues set opened_at = '2026-01-01 01:00'": "technical_issues_follow_their_spells",
+    "update facts.technical_issues set due_at = null": "technical_issues_have_an_agreed_time",
+    "update facts.technical_issues set team = 'frontned'": "teams_of_issues_are_known",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 -- of the observations that hold then. Something has one observation for each state that it was in, with
 --   from_date, to_date DATE           the days at whose end it was so: the first, and the first after them; null: still
 --   numerator, denominator DECIMAL    what is divided, and by what
---   n BIGINT                          how many it stands for
+--   n BIGINT                          how many it stands for, in every state alike, so that it stays as it is
 -- and with `date` the day on which it came in.
 total as (
     select
