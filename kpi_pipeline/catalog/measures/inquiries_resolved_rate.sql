@@ -1,4 +1,4 @@
--- Until its final resolution a ticket is open, and resolved from that day on.
+-- Until its final resolution a ticket is open, and resolved from that day on; without one, the second never holds.
 select
     created_at::date as date,
     unnest([created_at::date, resolved_at::date]) as from_date,

@@ -128,6 +128,6 @@ CHECKS: tuple[Check, ...] = (
         "WARN",
         "Every team of [sources.github.teams] that has issues is in [teams] of kpi.toml; another one may be misspelt.",
         "select team, count(*) as states from facts.technical_issues "
-        "where team not in (select team from staged.teams) group by team",
+        "where team is not null and team not in (select team from staged.teams) group by team",
     ),
 )
