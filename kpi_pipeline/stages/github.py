@@ -274,7 +274,9 @@ def _field(path: str) -> str:
 def _insert_statement(stream: str, takes_hub: bool) -> str:
     """Objects of one stream to columns; the first thing that is wrong with one becomes its reason."""
     paths = PATHS[stream]
-    reasons = [("not_an_object", "kind <> 'OBJECT'")]
+    reasons = [
+        ("not_an_object", "kind <> 'OBJECT'"),
+    ]
     chosen = {}
     for column in RECORDS[SOURCE].columns:
         if column.name in paths:
