@@ -24,7 +24,7 @@ check: .venv/.dev
 
 pytest: .venv/.dev
 	@scripts/install-system-packages
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	@scripts/run-tests
 
 bench: .venv/.dev ## Measure the engine, bills, logs and the nightly run; writes benchmarks/results/
 	$(BIN)/python -m benchmarks

@@ -38,7 +38,7 @@ class Drop:
         path = root / "warehouse.duckdb"
         path.write_bytes(empty_warehouse())
         self.con: Connection = duckdb.connect(str(path))
-        self.con.execute("insert into staged.teams values ('frontend', ['frontend', 'tech'])")
+        self.con.execute("insert into staged.teams values ('frontend', 'tech', ['frontend', 'tech'])")
         self.landing = Landing(root / "landing")
 
     def put(self, source: str, *rows: str, header: str = "", name: str = "a.csv", at: datetime = FETCHED) -> None:

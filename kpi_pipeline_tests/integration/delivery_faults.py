@@ -1,7 +1,7 @@
 """The checks of the delivery domain: what is right, and one thing wrong at a time."""
 
 RIGHT = """
-insert into staged.teams values ('devops', ['devops']);
+insert into staged.teams values ('devops', null, ['devops']);
 insert into facts.ceremonies values ('2026-01-01', 'devops', ['devops'], 'stand-up', 4, 3);
 insert into raw.projects values ('Health  Page', 'DevOps', null, '2026-01-01', null, null, 3, 'p.csv', 1);
 insert into raw.loads values ('projects', 'p.csv', 'x', 'k', 200);

@@ -1,6 +1,7 @@
 """Transactions and users of the right warehouse in test_checks, and what is done to them that a check must notice."""
 
 RIGHT = """
+insert into facts.periods values ('rolling_30_days', '2025-11-05', '2025-12-04', true);
 insert into raw.transactions by name
     select timestamp '2026-01-01' as attempted_at, 'P' as product, 'payment' as kind, s as status, i as transaction_id,
         n as "count", 'p.csv' as _file, r as _row
