@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -673,11 +673,18 @@ def read_config(path: Path) -> Config:
         ConfigError: it is missing, no TOML, or a key in it is wrong.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path, path.read_bytes())
     except OSError as error:
         raise ConfigError(
             path, got=error.strerror, expected="a configuration file", fix="Point --config or KPI_CONFIG at a kpi.toml."
         ) from error
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, text: bytes) -> Config:
+    """By content: a run asks for its settings at each of its many steps."""
+    try:
+        content = tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, got=error, expected="TOML in UTF-8", fix="Mend that line.") from error
     try:

@@ -22,6 +22,15 @@ OPEN_SECONDS = 5.0
 MEMORY_LIMIT = "1792MiB"
 
 
+# Files whose columns this process has compared with the contracts: a run opens the warehouse at each of its steps.
+_UP_TO_DATE: set[tuple[int, int]] = set()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 class Warehouse:
     """The warehouse below a data folder.
 
@@ -50,13 +59,14 @@ class Warehouse:
             with lock:
                 con = self._connect()
                 try:
-                    if outdated(con, WAREHOUSE):
+                    if _identity(self.path) not in _UP_TO_DATE and outdated(con, WAREHOUSE):
                         # Of another version of this program: all of it can be had again from the landing zone.
                         con.close()
                         for file in self.path.parent.glob(f"{self.path.name}*"):
                             file.unlink()
                         con = self._connect()
                     create_tables(con, WAREHOUSE)
+                    _UP_TO_DATE.add(_identity(self.path))
                     yield con
                 finally:
                     con.close()
