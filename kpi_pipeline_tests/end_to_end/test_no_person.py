@@ -1,7 +1,8 @@
-"""Nobody is to be found in what is written outside the landing zone: every name of the sample is looked for everywhere."""
+"""Nobody is to be found in what is written outside the landing zone: the names of the sample are looked for everywhere."""
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from kpi_pipeline_tests.end_to_end.commands import SAMPLE
 
 # Shorter names are words of every text.
 LONG_ENOUGH = 7
+WORD = re.compile(rb"[a-z0-9_.@+-]{7,}")
 
 
 def _logins(value: object) -> Iterator[str]:
@@ -76,7 +78,7 @@ def test_no_name_is_in_a_table(sample_data: Path, people: set[str]) -> None:
 def test_no_name_is_in_a_file_of_dagster_or_of_what_is_published(sample_data: Path, people: set[str]) -> None:
     """Events, logs and metadata are in SQLite and text files; Parquet holds texts uncompressed in its dictionaries."""
     folders = (sample_data / "dagster_home", sample_data / "published")
-    sought = [name.encode() for name in sorted(people) if name.isascii()]
+    sought = {name.encode() for name in people if WORD.fullmatch(name.encode())}
+    assert len(sought) > 1000
     for path in (path for folder in folders for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes().lower()
-        assert not [name for name in sought if name in content], path.name
+        assert not sought & set(WORD.findall(path.read_bytes().lower())), path.name

@@ -1,4 +1,4 @@
-"""All 95 KPIs of the register are there, and the sample's scorecard is what its truth and the register's targets give."""
+"""All 95 KPIs of the register are there; the sample's scorecard is what its truth and the register's targets give."""
 
 import csv
 import json
