@@ -1,4 +1,4 @@
-"""Nobody is to be found in what is written outside the landing zone: the names of the sample are looked for everywhere."""
+"""Nobody is to be found in what is written outside the landing zone: names of the sample are looked for everywhere."""
 
 import gzip
 import json
