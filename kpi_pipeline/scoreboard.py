@@ -22,12 +22,17 @@ TREND = 8
 
 ROWS = """
 select
-    s.role, s.kpi_id, d.title, s.period_start, s.period_end, s.is_closed, s.value, d.unit, s.comparator, s.target,
-    s.score, s.status, s.previous_value, s.n, s.note,
-    list(t.value order by t.period_start) as trend
+    s.role, s.kpi_id, d.title, s.period_start, s.period_end, x.is_closed, s.value, d.unit, s.comparator, s.target,
+    s.score, s.status, s.previous_value, x.n, x.note,
+    coalesce(list(t.value order by t.period_start) filter (where t.kpi_id is not null), []) as trend
 from scorecard as s
+inner join scorecard_details as x on s.kpi_id = x.kpi_id and s.period_start = x.period_start
 inner join kpi_definitions as d on s.kpi_id = d.kpi_id
-left join scorecard as t on s.kpi_id = t.kpi_id and t.is_closed and t.period_start <= s.period_start
+left join (
+    select c.*
+    from scorecard as c
+    inner join scorecard_details as y on c.kpi_id = y.kpi_id and c.period_start = y.period_start and y.is_closed
+) as t on s.kpi_id = t.kpi_id and t.period_start <= s.period_start
 where ($role is null or lower(s.role) = lower($role))
 group by all
 order by s.role, s.kpi_id, s.period_start

@@ -22,6 +22,7 @@ from kpi_pipeline.warehouse import Connection, run, sql
 # What each table is made of; their one step waits for all of it. The definitions come from the catalogue.
 READS: dict[str, tuple[str, ...]] = {
     "published.kpi_definitions": (),
+    "published.withheld_values": ("published.kpi_values", "staged.teams"),
     "published.targets": (),
     "published.exemptions": (),
     "published.active_users": ("facts.active_users",),
@@ -75,7 +76,7 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
     """The published tables of a catalogue, as one step."""
     kpis = tuple(".".join(kpi_key(kpi).path) for kpi in catalog.kpis)
     roles = tuple(".".join(kpi_key(kpi).path) for kpi in catalog.kpis if kpi.role)
-    reads = {**READS, "published.kpi_values": kpis, "published.scorecard": roles}
+    reads = {**READS, "published.kpi_values": kpis, "published.scorecard": roles, "published.scorecard_details": roles}
     specs = [table_spec(t.name, group=GROUP, deps=reads[t.name], freshness_policy=FRESHNESS) for t in PUBLISHED]
 
     @dg.multi_asset(specs=specs, name="publish")

@@ -260,6 +260,8 @@ SCORECARD_COLUMNS = (
         values=("met", "near", "missed", "insufficient", "stale", "no data", "no target", "exempt"),
     ),
     Column("previous_value", VALUE, "the value of the period before", nullable=True),
+)
+SCORECARD_DETAILS = (
     Column("n", "BIGINT", "how many observations the value rests on", nullable=True),
     Column("is_closed", "BOOLEAN", "the whole period has passed; otherwise it is to date"),
     Column("note", "VARCHAR", "why there is no verdict, or why it is exempt and until when", nullable=True),
@@ -270,7 +272,7 @@ SCORECARD = Table(
     "Values against the targets that held then, by role: the running period and the eight before it.",
     "KPI, role and period",
     SCORECARD_KEY,
-    SCORECARD_COLUMNS,
+    (*SCORECARD_COLUMNS, *SCORECARD_DETAILS),
 )
 TEAMS = Table(
     "staged.teams",
@@ -361,17 +363,24 @@ PUBLISHED: tuple[Table, ...] = (
         KPI_VALUES.description,
         KPI_VALUES.grain,
         KPI_KEY,
-        (
-            *KPI_VALUES_COLUMNS,
-            Column(
-                "audience",
-                "VARCHAR",
-                "who may see it; internal also: a value on few people, and what would give one away by subtraction",
-                values=("internal", "external"),
-            ),
-        ),
+        KPI_VALUES_COLUMNS,
+    ),
+    Table(
+        "published.withheld_values",
+        "Values of external KPIs that are internal all the same: they rest on few people or observations, or would let such a "
+        "value be worked out.",
+        KPI_VALUES.grain,
+        KPI_KEY,
+        tuple(column for column in KPI_VALUES_COLUMNS if column.name in KPI_KEY),
     ),
     Table("published.scorecard", SCORECARD.description, SCORECARD.grain, SCORECARD_KEY, SCORECARD_COLUMNS),
+    Table(
+        "published.scorecard_details",
+        "What stands beside a row of the scorecard.",
+        SCORECARD.grain,
+        SCORECARD_KEY,
+        (*SCORECARD_COLUMNS[: len(SCORECARD_KEY)], *SCORECARD_DETAILS),
+    ),
     Table(
         "published.targets",
         "The targets, with their history: each holds from valid_from on, until the next one of its KPI.",

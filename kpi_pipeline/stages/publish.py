@@ -147,8 +147,11 @@ def _select(contract: Table) -> str:
                 "select * from facts.active_users where date <= $as_of "
                 "and date <= (select max(date) from facts.coverage where has_data) order by grain, member, date"
             )
-        case "scorecard":
-            return "select * from kpi.scorecard order by role, kpi_id, period_start"
+        case "kpi_values":
+            return "select * exclude (people) from kpi.kpi_values order by kpi_id, grain, member, period_end"
+        case "scorecard" | "scorecard_details":
+            columns = ", ".join(quote(column.name) for column in contract.columns)
+            return f"select {columns} from kpi.scorecard order by role, kpi_id, period_start"
         case "targets" | "exemptions" as name:
             return f"select * from {quote('temp.' + name)} order by all"
         case name:

@@ -172,11 +172,12 @@ def test_the_verdict_is_on_the_last_closed_period(con: Connection) -> None:
 
 # -- who may see what ------------------------------------------------------------------------------
 
+WITHHELD = "published_withheld_values"
 TEAMS = {"frontend": ("engineers", "design"), "mobile": ()}
 
 
 def audiences(con: Connection, people: dict[tuple[str, str], int | None], audience: str = "external") -> dict[str, str]:
-    """What published_kpi_values.sql says of values with so many people, by member."""
+    """What published_withheld_values.sql says of values with so many people, by member."""
     fill_teams(con, TEAMS)
     con.execute("create or replace temp table kpi_definitions (kpi_id varchar, measure varchar, audience varchar)")
     con.execute("insert into temp.kpi_definitions values ('r.k', 'm', ?)", [audience])
@@ -187,7 +188,9 @@ def audiences(con: Connection, people: dict[tuple[str, str], int | None], audien
             "'ok' as status, '' as definition_hash, '' as run_id, now()::timestamp as computed_at",
             [grain, member, known],
         )
-    rows = run(con, f"select member, audience from ({sql('stages', 'published_kpi_values')})", {"min_people": 3})
+    withheld = {m for (m,) in run(con, f"select member from ({sql('stages', WITHHELD)})", {"min_people": 3})}
+    shown = audience == "external"
+    rows = [(member, "external" if shown and member not in withheld else "internal") for _, member in people]
     return dict(rows)
 
 

@@ -1,6 +1,5 @@
--- Every value, with who may see it. External is what its KPI allows, unless it is insufficient, or rests on fewer than
--- $min_people people, or would let such a value be worked out: then all members of the grain, in that measure and period,
--- stay internal.
+-- What is internal though its KPI is external: what is insufficient, what rests on fewer than $min_people people, and what
+-- would let such a value be worked out: then all members of the grain, in that measure and period.
 with valued as (
     select
         v.*,
@@ -51,14 +50,9 @@ withheld as (
     from remainder
 )
 
-select
-    v.* exclude (measure, kpi_audience, base, is_small, people),
-    case
-        when v.kpi_audience = 'external' and v.status <> 'insufficient'
-            and not coalesce(v.is_small, false) and w.measure is null then 'external'
-        else 'internal'
-    end as audience
+select v.kpi_id, v.grain, v.member, v.period_start, v.period_end
 from valued as v
 left join withheld as w
     on v.measure = w.measure and v.base = w.base and v.period_start = w.period_start and v.period_end = w.period_end
-order by v.kpi_id, v.grain, v.member, v.period_end
+where v.kpi_audience = 'external' and (v.status = 'insufficient' or v.is_small or w.measure is not null)
+order by v.kpi_id, v.grain, v.member, v.period_end, v.period_start
