@@ -367,8 +367,8 @@ PUBLISHED: tuple[Table, ...] = (
     ),
     Table(
         "published.withheld_values",
-        "Values of external KPIs that are internal all the same: they rest on few people or observations, or would let such a "
-        "value be worked out.",
+        "Values of external KPIs that are internal all the same: they rest on few people or observations, or would let "
+        "such a value be worked out.",
         KPI_VALUES.grain,
         KPI_KEY,
         tuple(column for column in KPI_VALUES_COLUMNS if column.name in KPI_KEY),

@@ -190,7 +190,8 @@ def audiences(con: Connection, people: dict[tuple[str, str], int | None], audien
         )
     withheld = {m for (m,) in run(con, f"select member from ({sql('stages', WITHHELD)})", {"min_people": 3})}
     shown = audience == "external"
-    rows = [(member, "external" if shown and member not in withheld else "internal") for _, member in people]
+    everybody = {member for _, member in people} | withheld
+    rows = [(member, "external" if shown and member not in withheld else "internal") for member in everybody]
     return dict(rows)
 
 
