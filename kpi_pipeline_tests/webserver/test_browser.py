@@ -28,7 +28,7 @@ PATIENCE_MS = 60_000
 # The UI draws only what is in view, and shortens names that have no room. From top to bottom, all groups are readable
 # at the first size; at the second, all assets are in view and large enough to have a name.
 TOP_DOWN = """localStorage.setItem("asset-graph-direction", '"vertical"');"""
-READABLE, WHOLE, PAGE = (2600, 1400), (4800, 1600), (1600, 1000)
+READABLE, WHOLE, PAGE = (9000, 2000), (16000, 4000), (1600, 1000)
 NAMES = "boxes => boxes.map(box => box.textContent)"
 
 
