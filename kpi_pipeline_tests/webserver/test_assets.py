@@ -107,7 +107,13 @@ def test_every_asset_is_there_in_its_group(nodes: dict[str, Any]) -> None:
                 for stage in ("landing", "raw")
                 for name in ("github", "affiliations", "upstream_work")
             ),
-            *("staged/github_objects", "staged/issues", "facts/issue_flows", "facts/issue_open"),
+            *(
+                "staged/github_objects",
+                "staged/issues",
+                "facts/issue_flows",
+                "facts/issue_open",
+                "facts/technical_issues",
+            ),
             *("facts/issue_assigned", "facts/issue_labels", "facts/upstream_contributions"),
             *("facts/deployments", "facts/hub_requests", "facts/hub_request_waits"),
         },
