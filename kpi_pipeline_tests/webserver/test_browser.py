@@ -21,8 +21,8 @@ GROUPS = {
 }
 MAU = catalog.load().kpi("impact.monthly_active_users")
 PATIENCE_MS = 60_000
-# The UI draws only what is in view. From top to bottom, all groups are readable at the first size. With every group open the
-# graph is larger than a browser lays out in a minute: each group's page lists its assets instead.
+# The UI draws only what is in view. From top to bottom, all groups are readable at the first size. With every group
+# open the graph is larger than a browser lays out in a minute: each group's page lists its assets instead.
 TOP_DOWN = """localStorage.setItem("asset-graph-direction", '"vertical"');"""
 READABLE, PAGE = (9000, 2000), (1600, 1000)
 
