@@ -30,7 +30,7 @@ def kpi(*arguments: object, cwd: Path = PROJECT, **variables: str) -> subprocess
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

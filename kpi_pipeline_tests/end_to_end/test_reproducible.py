@@ -95,7 +95,7 @@ def test_an_earlier_as_of_is_what_was_known_of_those_days(small: Organisation, t
     assert values(data) == last
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2700)
 def test_killed_at_random_moments(small: Organisation, tmp_path: Path) -> None:
     """20 times kill -9: the next run succeeds, the values are those of an undisturbed run, and the published file
     can be read throughout. Between kills new and late files arrive, so that there is always something to be lost."""
