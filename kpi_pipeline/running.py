@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from kpi_pipeline.errors import ConfigError, KpiError, WarehouseError
 from kpi_pipeline.settings import Settings
+from kpi_pipeline.stages.scorecard import TARGET_CHECK
 from kpi_pipeline.warehouse import Warehouse
 
 DAGSTER_YAML = """\
@@ -30,7 +31,6 @@ run_monitoring: {enabled: true}
 """
 # The organisation that a data folder belongs to.
 OWNER = "organisation.txt"
-TARGET_CHECK = "target_is_reached"
 RUN_LOCK = "run.lock"
 RUN_LOCK_SECONDS = 4 * 3600.0
 
@@ -115,7 +115,7 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
     with FileLock(configured.data_dir / RUN_LOCK, timeout=RUN_LOCK_SECONDS):
         try:
             # Once, here: else every source would wait in turn for the program that keeps it.
-            with Warehouse(configured.warehouse_path, configured.landing_dir / ".spill").open():
+            with Warehouse(configured.warehouse_path, configured.spill_dir).open():
                 pass
         except WarehouseError as error:
             return Finished(None, (str(error),), materialized=0, published=False)

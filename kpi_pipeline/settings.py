@@ -581,6 +581,11 @@ class Settings(Strict):
         return self.data_dir / "landing"
 
     @property
+    def spill_dir(self) -> Path:
+        """Where DuckDB puts what doesn't fit into memory: names too, so it is within the landing zone."""
+        return self.landing_dir / ".spill"
+
+    @property
     def warehouse_path(self) -> Path:
         return self.data_dir / "warehouse" / "warehouse.duckdb"
 

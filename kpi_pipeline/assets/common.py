@@ -1,6 +1,6 @@
 """What all assets share: the resource, partitions, freshness, and metadata from contracts. No asset is defined here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
     def warehouse(self) -> Iterator[Connection]:
         """The one writer's connection."""
         paths = self.settings()
-        with Warehouse(paths.warehouse_path, paths.landing_dir / ".spill").open() as con:
+        with Warehouse(paths.warehouse_path, paths.spill_dir).open() as con:
             yield con
 
     def this_run(self, context: Any, computed_at: Any) -> Run:
@@ -105,3 +105,9 @@ def report_other_days(context: dg.AssetExecutionContext, asset_key: dg.AssetKey,
         if (partition := day.isoformat()) not in asked and partition in known:
             metadata = {"reason": "changed upstream"}
             context.log_event(dg.AssetMaterialization(asset_key, partition=partition, metadata=metadata))
+
+
+def results(con: Connection, names: Iterable[str]) -> Iterator[dg.MaterializeResult[Any]]:
+    """Tables that a step has made, each with its row count."""
+    for name in names:
+        yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))

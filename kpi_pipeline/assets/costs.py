@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
+from kpi_pipeline.assets.common import Pipeline, key, results, row_count, table_spec
 from kpi_pipeline.assets.sources import source_assets
 from kpi_pipeline.settings import CloudCosts
 from kpi_pipeline.stages import costs, raw
@@ -60,8 +60,7 @@ def allocate_cloud_costs(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[An
     with pipeline.warehouse() as con:
         costs.count_monthly_users(con, configured.as_of)
         costs.allocate(con, (configured.config.sources.cloud_costs or NOTHING_CONNECTED).shared_by)
-        for name in FACTS:
-            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
+        yield from results(con, FACTS)
 
 
 ASSETS = [*SOURCE, stage_cloud_costs, allocate_cloud_costs]

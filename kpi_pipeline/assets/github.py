@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
+from kpi_pipeline.assets.common import Pipeline, results, table_spec
 from kpi_pipeline.assets.sources import source_assets
 from kpi_pipeline.stages import github, raw
 from kpi_pipeline.warehouse import Connection
@@ -38,8 +38,7 @@ def stage_github(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     rules = configured.config.sources.github
     with pipeline.warehouse() as con:
         github.stage(con, rules, configured.id_secret if rules else None)
-        for name in TABLES:
-            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
+        yield from results(con, TABLES)
 
 
 ASSETS = [*PAGES, *AFFILIATIONS, *WORK, stage_github]

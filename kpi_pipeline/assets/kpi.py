@@ -12,10 +12,8 @@ from kpi_pipeline.assets.common import FRESHNESS, Pipeline, key, max_ages
 from kpi_pipeline.assets.plots import line_plot
 from kpi_pipeline.catalog import Catalog, Kpi
 from kpi_pipeline.stages import kpi as stage
-from kpi_pipeline.stages.scorecard import Rules, Verdict, score
+from kpi_pipeline.stages.scorecard import TARGET_CHECK, Rules, Verdict, score
 from kpi_pipeline.warehouse import Connection
-
-TARGET_CHECK = "target_is_reached"
 
 
 def kpi_key(kpi: Kpi) -> dg.AssetKey:

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
+from kpi_pipeline.assets.common import Pipeline, results, table_spec
 from kpi_pipeline.assets.sources import table_assets
 from kpi_pipeline.stages import metrics, raw
 from kpi_pipeline.warehouse import Connection
@@ -36,8 +36,7 @@ def make_metrics_facts(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]
     with pipeline.warehouse() as con:
         metrics.count_api_calls(con, landing, sources.api_metrics)
         metrics.count_uptime(con, landing, sources.uptime, configured.as_of)
-        for name in DEPS:
-            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
+        yield from results(con, DEPS)
 
 
 ASSETS = [*SOURCES, make_metrics_facts]

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
+from kpi_pipeline.assets.common import Pipeline, results, table_spec
 from kpi_pipeline.assets.sources import source_assets
 from kpi_pipeline.contracts import money
 from kpi_pipeline.stages.money import FACTS, STAGED, recognise, stage_money
@@ -33,16 +33,14 @@ def stage_lines(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
         stage_money(
             con, config.organisation.reporting_currency, config.categories, config.sources.deals, configured.as_of
         )
-        for name in STAGED:
-            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
+        yield from results(con, STAGED)
 
 
 @dg.multi_asset(specs=[table_spec(name, group=GROUP, deps=READS[name]) for name in FACTS], name="recognise_money")
 def recognise_money(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     with pipeline.warehouse() as con:
         recognise(con, pipeline.settings().as_of)
-        for name in FACTS:
-            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
+        yield from results(con, FACTS)
 
 
 ASSETS = [

@@ -5,11 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
+from kpi_pipeline.assets.common import Pipeline, results, table_spec
 from kpi_pipeline.assets.sources import source_assets
 from kpi_pipeline.contracts.opinion import RECORDS
 from kpi_pipeline.stages import opinion
-from kpi_pipeline.warehouse import Connection
 
 OPINION = "opinion"
 SOURCES = [asset for record in RECORDS for asset in source_assets(record.source, OPINION)]
@@ -17,11 +16,6 @@ SOURCES = [asset for record in RECORDS for asset in source_assets(record.source,
 
 def _spec(name: str, *deps: str) -> dg.AssetSpec:
     return table_spec(name, group=OPINION, deps=deps)
-
-
-def _results(con: Connection, *names: str) -> Iterator[dg.MaterializeResult[Any]]:
-    for name in names:
-        yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
 
 
 @dg.multi_asset(
@@ -35,21 +29,21 @@ def _results(con: Connection, *names: str) -> Iterator[dg.MaterializeResult[Any]
 def stage_surveys(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     with pipeline.warehouse() as con:
         opinion.stage_surveys(con)
-        yield from _results(con, "staged.survey_answers", "staged.survey_invitations", "facts.survey_answers")
+        yield from results(con, ("staged.survey_answers", "staged.survey_invitations", "facts.survey_answers"))
 
 
 @dg.multi_asset(specs=[_spec("staged.community_declarations", "raw.communities")], name="stage_declarations")
 def stage_declarations(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     with pipeline.warehouse() as con:
         opinion.stage_declarations(con)
-        yield from _results(con, "staged.community_declarations")
+        yield from results(con, ("staged.community_declarations",))
 
 
 @dg.multi_asset(specs=[_spec("facts.works", "raw.publications", "staged.hubs")], name="count_works")
 def count_works(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     with pipeline.warehouse() as con:
         opinion.count_works(con)
-        yield from _results(con, "facts.works")
+        yield from results(con, ("facts.works",))
 
 
 @dg.multi_asset(
@@ -60,7 +54,7 @@ def stage_charges(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     currency = pipeline.settings().config.organisation.reporting_currency
     with pipeline.warehouse() as con:
         opinion.stage_charges(con, currency)
-        yield from _results(con, "staged.charges", "facts.cost_reductions")
+        yield from results(con, ("staged.charges", "facts.cost_reductions"))
 
 
 ASSETS = [*SOURCES, stage_surveys, stage_declarations, count_works, stage_charges]

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
+from kpi_pipeline.assets.common import Pipeline, results, table_spec
 from kpi_pipeline.assets.sources import table_assets
 from kpi_pipeline.contracts.product import RECORDS
 from kpi_pipeline.stages import product
@@ -26,8 +26,7 @@ SOURCES = table_assets(GROUP, [record.source for record in RECORDS])
 def make_product_facts(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     with pipeline.warehouse() as con:
         product.make_facts(con)
-        for name in DEPS:
-            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
+        yield from results(con, DEPS)
 
 
 ASSETS = [*SOURCES, make_product_facts]

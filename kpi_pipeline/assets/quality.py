@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
+from kpi_pipeline.assets.common import Pipeline, results, table_spec
 from kpi_pipeline.assets.sources import table_assets
 from kpi_pipeline.contracts.quality import RECORDS
 from kpi_pipeline.sources.files import LIST_KINDS
@@ -45,8 +45,7 @@ def make_quality_facts(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]
     configured = pipeline.settings().config.sources.code_quality
     with pipeline.warehouse() as con:
         quality.make_facts(con, configured.level if configured else "warning")
-        for name in DEPS:
-            yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
+        yield from results(con, DEPS)
 
 
 ASSETS = [*SOURCES, make_quality_facts]

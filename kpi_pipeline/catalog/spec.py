@@ -55,6 +55,8 @@ class Example(Strict):
 # level on the last day of a period that has data, for what doesn't add up over days; and of what came in in a period
 # the share that is settled at its end.
 Kind = Literal["formula", "ratio", "count", "mean", "duration", "level", "cohort"]
+# Kinds that end alike: parts are divided by parts.
+QUOTIENTS = ("ratio", "level", "cohort")
 ROLLING = "rolling_30_days"
 UNIT_SCALE = {"percent": 100}
 SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
@@ -290,7 +292,8 @@ def _measure(path: Path) -> Measure:
     kinds = path.parent.parent / "kinds"
     kind = kinds / f"{content.get('kind')}.sql"
     if kind.is_file():
-        text = f"with observation as (\n{text}\n),\n\n{_statement(kinds / 'common.sql')}\n\n{_statement(kind)}"
+        parts = [kinds / "common.sql", kind, *([kinds / "quotient.sql"] if kind.stem in QUOTIENTS else [])]
+        text = "\n\n".join([f"with observation as (\n{text}\n),", *map(_statement, parts)])
     return _validated(path, Measure, {"name": path.stem, "sql": path.stem, **content, "formula": text})
 
 

@@ -13,6 +13,8 @@ from kpi_pipeline.stages.checks import newest_data
 from kpi_pipeline.stages.kpi import Run
 from kpi_pipeline.warehouse import Connection, create_statement, fill, run, scalar, sql, transaction
 
+# The check of a KPI that shows its verdict.
+TARGET_CHECK = "target_is_reached"
 NO_TARGET_YET = "no target held yet"
 
 

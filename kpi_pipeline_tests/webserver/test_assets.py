@@ -256,28 +256,27 @@ def test_every_check_is_there_and_blocks_where_it_must(nodes: dict[str, Any]) ->
     assert shown == sorted([*declared, *late, *targets])
 
 
-# What the sample has on purpose, for the checks to notice.
+# What the sample has on purpose, for these checks to notice; everything else passes.
 NOTICED = {
-    "activity_is_of_registered_users",
-    "api_calls_have_no_gap",
-    "calls_have_durations",
-    "few_records_are_rejected",
-    "production_deployments_name_a_hub",
-    "target_is_reached",
-    "technical_issues_have_an_agreed_time",
+    ("facts/api_calls", "api_calls_have_no_gap"),
+    ("facts/api_times", "calls_have_durations"),
+    ("facts/deployments", "production_deployments_name_a_hub"),
+    ("facts/product_users", "activity_is_of_registered_users"),
+    ("facts/technical_issues", "technical_issues_have_an_agreed_time"),
+    ("raw/quarantine", "few_records_are_rejected"),
 }
 
 
 def test_every_check_passed_but_those_that_notice_something(nodes: dict[str, Any]) -> None:
+    failed = set()
     for name, node in nodes.items():
         for check in checks_of(node):
             execution = check["executionForLatestMaterialization"]
             assert execution, (name, check)
-            if check["name"] in NOTICED:
-                assert not check["blocking"]
-                continue
-            assert execution["status"] == "SUCCEEDED", (name, check)
-            assert execution["evaluation"]["success"], (name, check)
+            if not execution["evaluation"]["success"] and check["name"] != "target_is_reached":
+                assert execution["evaluation"]["severity"] == "WARN"
+                failed.add((name, check["name"]))
+    assert failed == NOTICED
 
 
 def test_a_target_that_is_missed_is_a_warning(nodes: dict[str, Any]) -> None:
