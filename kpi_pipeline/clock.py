@@ -1,6 +1,38 @@
-"""The one place that asks for the time. Everything else is told its `as_of` or passes a timestamp on."""
+"""The one place that asks for the time, or lets it pass. Everything else is told its `as_of`, or is given a Clock."""
 
+import time
 from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time as those see it who have to wait; tests pass one that they turn themselves."""
+
+    def now(self) -> datetime:
+        """The current moment, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only rise."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+        ...
+
+
+class _SystemClock:
+    def now(self) -> datetime:
+        return now()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+SYSTEM: Clock = _SystemClock()
 
 
 def now() -> datetime:

@@ -27,6 +27,18 @@ class SourceError(KpiError):
     """A source can't be read at all, so nothing was landed from it."""
 
 
+class UnreachableError(SourceError):
+    """A live source didn't give a right answer, however often it was asked; it may tomorrow."""
+
+
+class RefusedError(SourceError):
+    """A live source refuses what it is asked: a token is wrong or may too little, or there is no such thing."""
+
+
+class BudgetSpentError(KpiError):
+    """What a run may ask of a live source is used up: not a fault, the next run goes on."""
+
+
 class LandingError(KpiError):
     """The landing zone isn't as its manifests say."""
 

@@ -184,7 +184,7 @@ def test_manifest_that_is_none(tmp_path: Path, content: bytes) -> None:
 
 def test_file_that_is_written_to_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (file,) = dropped(tmp_path / "drop", a_csv=b"first")
-    monkeypatch.setattr("kpi_pipeline.landing._hash", lambda _: (hashlib.sha256(b"before").hexdigest(), 6))
+    monkeypatch.setattr("kpi_pipeline.landing.zone.hashed", lambda _: (hashlib.sha256(b"before").hexdigest(), 6))
     with pytest.raises(LandingError, match="other bytes at the second reading") as caught:
         Landing(tmp_path / "landing").land("hub_activity", "table", [file], AT)
     assert "rename it when it is whole" in caught.value.fix

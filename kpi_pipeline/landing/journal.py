@@ -1,0 +1,287 @@
+"""A fetch from a live source while it is under way: every answer is kept as it comes, and counts once all is there.
+
+`open.jsonl` says which question was answered by which content. A run that was killed, or that has used up its budget,
+leaves it behind; the next one asks the same questions and gets the same answers from here, so that it goes on where the
+other stopped. Who asks, and why, is no affair of this module.
+"""
+
+import json
+import os
+import threading
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from kpi_pipeline.days import Days
+from kpi_pipeline.landing import manifests
+from kpi_pipeline.landing.disk import copy, hashed, place_of, sync, write_packed, written_aside
+from kpi_pipeline.landing.model import LandedFile, Manifest, PartState
+
+OPEN = "open.jsonl"
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Begun(_Line):
+    """A part was begun: when, and from where it continues."""
+
+    part: str
+    started_at: datetime
+    cursor: dict[str, JsonValue]
+
+
+class Answer(_Line):
+    """An answer that came: to which question of which part, and where its bytes lie. Nothing in it is secret."""
+
+    part: str
+    question: str
+    url: str
+    status: int
+    headers: dict[str, str]
+    received_at: datetime
+    sha256: str
+    bytes: int
+    object: str
+    # Whether we packed the bytes; else they lie as they came.
+    is_packed: bool = True
+
+    def landed(self, name: str) -> LandedFile:
+        """The answer as a file of its fetch."""
+        return LandedFile(
+            name=name,
+            sha256=self.sha256,
+            bytes=self.bytes,
+            object=self.object,
+            encoding="gzip" if self.is_packed else "identity",
+            fetched_at=self.received_at,
+            part=self.part,
+            url=self.url,
+            status=self.status,
+            headers=self.headers,
+        )
+
+
+class _Header(_Line):
+    kind: str
+
+
+class _JournalLine(_Line):
+    header: _Header | None = None
+    begun: Begun | None = None
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A part that got through: its files, where the next fetch continues, and the days that it now covers."""
+
+    files: tuple[LandedFile, ...]
+    cursor: dict[str, JsonValue]
+    covered: Days
+
+
+@dataclass
+class _Part:
+    begun: Begun
+    answers: list[Answer] = field(default_factory=list)
+    # By question, those that were not asked for again yet.
+    to_come: dict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
+
+
+class OpenFetch:
+    """One fetch of a source that hasn't been committed yet. Threads may share it, each with parts of its own."""
+
+    def __init__(self, folder: Path, source: str, kind: str) -> None:
+        self.folder, self.source, self.kind = folder, source, kind
+        self.previous = manifests.newest(folder, kind)
+        self._lock = threading.Lock()
+        self._parts: dict[str, _Part] = {}
+
+    def __enter__(self) -> Self:
+        self._read()
+        # Written anew: a torn last line would spoil what is appended to it.
+        self._rewrite(self._parts)
+        self._journal = (self.folder / OPEN).open("ab")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._journal.close()
+
+    def state(self, part: str) -> PartState:
+        """How far a part had come before this fetch."""
+        return self.previous.parts.get(part, PartState()) if self.previous else PartState()
+
+    def begin(self, part: str, now: datetime) -> Begun:
+        """Begins a part, or goes on with it as it was begun."""
+        with self._lock:
+            if part not in self._parts:
+                begun = Begun(part=part, started_at=now, cursor=self.state(part).cursor)
+                self._append(_JournalLine(begun=begun))
+                self._parts[part] = _Part(begun)
+            return self._parts[part].begun
+
+    def answered(self, part: str, question: str) -> Answer | None:
+        """The answer that a question got before this run was started; of several, one after the other."""
+        with self._lock:
+            waiting = self._parts[part].to_come.get(question)
+            return waiting.popleft() if waiting else None
+
+    def keep(
+        self,
+        part: str,
+        question: str,
+        content: bytes | Path,
+        *,
+        url: str,
+        status: int,
+        headers: Mapping[str, str],
+        received_at: datetime,
+    ) -> Answer:
+        """Keeps an answer: its bytes first, then the line that names them."""
+        if isinstance(content, bytes):
+            digest, size, as_is = sha256(content).hexdigest(), len(content), False
+        else:
+            (digest, size), as_is = hashed(content), content.name.lower().endswith((".gz", ".parquet"))
+        target = place_of(self.folder, digest, as_is=as_is)
+        if not target.exists():
+            if isinstance(content, bytes):
+                write_packed(target, content)
+            else:
+                copy(content, target, digest, as_is=as_is)
+        answer = Answer(
+            part=part,
+            question=question,
+            url=url,
+            status=status,
+            headers=dict(headers),
+            received_at=received_at,
+            sha256=digest,
+            bytes=size,
+            object=target.relative_to(self.folder).as_posix(),
+            is_packed=not as_is,
+        )
+        with self._lock:
+            self._append(_JournalLine(answer=answer))
+            self._parts[part].answers.append(answer)
+        return answer
+
+    def place(self, answer: Answer) -> Path:
+        """Where an answer's bytes lie."""
+        return self.folder / answer.object
+
+    def commit(
+        self,
+        finished: Mapping[str, Finished],
+        problems: Mapping[str, str],
+        wanted: Collection[str],
+        at: datetime,
+        *,
+        carries: bool,
+        over: Collection[str],
+    ) -> Manifest:
+        """Writes the manifest: from here on what the finished parts landed counts, and their cursors have moved.
+
+        Args:
+            problems: why other parts didn't get through, by part.
+            wanted: the parts that the configuration names.
+            carries: files of parts that didn't get through stay: what isn't in the newest manifest doesn't count.
+            over: parts whose answers so far are of no use to the next fetch; with the others it goes on.
+        """
+        landed = [file for part in sorted(finished) for file in finished[part].files]
+        if carries and self.previous:
+            landed += [file for file in self.previous.files if file.part not in finished]
+        before = self.previous.parts if self.previous else {}
+        manifest = Manifest(
+            source=self.source,
+            kind=self.kind,
+            fetched_at=at,
+            files=tuple(landed),
+            parts={
+                part: self._state(part, finished.get(part), problems.get(part), at, is_wanted=part in wanted)
+                for part in sorted({*before, *wanted})
+            },
+        )
+        for path in sorted({(self.folder / file.object).parent for file in landed} | {self.folder / "objects"}):
+            sync(path)
+        manifests.add(self.folder, manifest)
+        self._journal.close()
+        self._parts = {part: kept for part, kept in self._parts.items() if part in wanted and part not in over}
+        self._rewrite(self._parts)
+        self._journal = (self.folder / OPEN).open("ab")
+        self.previous = manifest
+        return manifest
+
+    def _state(
+        self, part: str, finished: Finished | None, problem: str | None, at: datetime, *, is_wanted: bool
+    ) -> PartState:
+        before = self.state(part)
+        if finished is not None:
+            return PartState(
+                started_at=self._parts[part].begun.started_at,
+                cursor=finished.cursor,
+                covered=finished.covered,
+                is_wanted=is_wanted,
+            )
+        if problem is None:
+            return before.model_copy(update={"is_wanted": is_wanted})
+        since = before.problem_since or at
+        return before.model_copy(update={"is_wanted": is_wanted, "problem": problem, "problem_since": since})
+
+    def _append(self, line: _JournalLine) -> None:
+        self._journal.write(_encoded(line))
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+
+    def _read(self) -> None:
+        """What an earlier run left. A part that a manifest has since then is through: its lines are of no use."""
+        path = self.folder / OPEN
+        lines = list(_lines(path)) if path.is_file() else []
+        if not lines or lines[0].header != _Header(kind=self.kind):
+            return
+        for line in lines[1:]:
+            if line.begun is not None:
+                through = self.state(line.begun.part).started_at
+                if through is None or line.begun.started_at > through:
+                    self._parts[line.begun.part] = _Part(line.begun)
+            elif line.answer is not None and line.answer.part in self._parts and self.place(line.answer).is_file():
+                part = self._parts[line.answer.part]
+                part.answers.append(line.answer)
+                part.to_come[line.answer.question].append(line.answer)
+
+    def _rewrite(self, parts: Mapping[str, _Part]) -> None:
+        with written_aside(self.folder / OPEN) as out:
+            out.write(_encoded(_JournalLine(header=_Header(kind=self.kind))))
+            for part in parts.values():
+                out.write(_encoded(_JournalLine(begun=part.begun)))
+                for answer in part.answers:
+                    out.write(_encoded(_JournalLine(answer=answer)))
+        sync(self.folder)
+
+
+def objects_of_open_fetch(folder: Path) -> set[str]:
+    """The contents that an open fetch needs."""
+    path = folder / OPEN
+    lines = _lines(path) if path.is_file() else ()
+    return {line.answer.object for line in lines if line.answer is not None}
+
+
+def _encoded(line: _JournalLine) -> bytes:
+    return line.model_dump_json(exclude_unset=True).encode() + b"\n"
+
+
+def _lines(path: Path) -> Iterator[_JournalLine]:
+    """The lines of a journal up to the first that is torn: what comes after it was never written."""
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            yield _JournalLine.model_validate(json.loads(line))
+        except (ValueError, ValidationError):
+            return

@@ -1,0 +1,106 @@
+"""What a connector to a live source is, and what it is given to work with. No vendor and no disk is known here.
+
+A source has parts (clusters, hubs, repositories, ...), which are fetched one by one and fail one by one. A connector
+asks its questions through a Walk, which keeps the answers: one that is interrupted is repeated by the next run, gets
+the same answers up to there, and goes on. So what a connector asks may depend on its walk (`started_at`, `cursor`) and
+on answers, and on nothing else; in particular not on the time.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import JsonValue
+
+from kpi_pipeline.days import Days
+from kpi_pipeline.sources.transport import Question, Reply, Transport
+
+Cursor = dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What somebody else's client was answered: bytes, or a file of them. Nothing in it is secret but the content."""
+
+    content: bytes | Path
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A part that got through: where the next fetch continues, and the days that it now covers."""
+
+    cursor: Cursor
+    covered: Days
+
+
+class Walk(Protocol):
+    """One walk through one part of a source."""
+
+    part: str
+    started_at: datetime
+    cursor: Cursor
+
+    def get(self, transport: Transport, question: Question) -> Reply:
+        """Asks over HTTP, or repeats what was answered before the walk was interrupted."""
+        ...
+
+    def ask(self, question: str, answer: Callable[[], Made]) -> Reply:
+        """The same for a client that isn't HTTP's own; `question` tells it from others. A file's bytes stay on disk."""
+        ...
+
+    def land(self, name: str, reply: Reply, rows: int | None = None) -> None:
+        """An answer becomes a file of the fetch; one name is one file. `rows` are for the progress."""
+        ...
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One thing that `kpi doctor` has looked at, in words that hold no secret and name nobody."""
+
+    state: Literal["ok", "note", "problem"]
+    words: str
+
+
+class Connector(Protocol):
+    """A live source. Making one asks nothing yet."""
+
+    # How many parts may be fetched at a time: within what the vendor allows.
+    at_once: int
+
+    def parts(self, walk: Walk) -> list[str]:
+        """The parts that the configuration names, as of now."""
+        ...
+
+    def fetch(self, walk: Walk) -> Fetched:
+        """Lands what is new of one part."""
+        ...
+
+    def examine(self, walk: Walk) -> Iterator[Seen]:
+        """Looks whether the source is reachable, the token valid and its scopes sufficient, and how new the data is."""
+        ...
+
+    def quota(self) -> int | None:
+        """How many requests the vendor still allows, if it says so."""
+        ...
+
+    def close(self) -> None:
+        """Ends its connections."""
+        ...
+
+
+def named_by_content(folder: str, reply: Reply, suffix: str = "json") -> str:
+    """A name for a page of a listing: the same content is the same file, so that reading it again adds nothing."""
+    return f"{folder}/{sha256(reply.body).hexdigest()[:20]}.{suffix}"
+
+
+def safe_name(name: str) -> str:
+    """A name of a vendor's as one part of a path."""
+    return re.sub(r"[^\w.@ -]", "_", name).strip(". ") or "_"
