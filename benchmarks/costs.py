@@ -15,14 +15,14 @@ import duckdb
 
 from kpi_pipeline.contracts.costs import CLOUD_COSTS
 from kpi_pipeline.landing import Landing
-from kpi_pipeline.settings import CloudCosts
+from kpi_pipeline.settings.sources import CloudCosts
 from kpi_pipeline.sources.files import list_files
 from kpi_pipeline.stages import costs
 from kpi_pipeline.warehouse import Warehouse
 
 AS_OF = date(2026, 12, 31)
 HUBS = 200
-TOML = CloudCosts(kind="focus", path=Path("cloud_costs"), hub_tag="hub", accounts={"account-1": "c1"})
+TOML = CloudCosts(hub_tag="hub", accounts={"account-1": "c1"})
 
 
 def write_bill(folder: Path, rows: int) -> None:

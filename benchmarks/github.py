@@ -16,7 +16,8 @@ from benchmarks.costs import in_own_process
 from kpi_pipeline import catalog
 from kpi_pipeline.identity import person_key
 from kpi_pipeline.landing import Landing
-from kpi_pipeline.settings import BusinessHours, GitHub
+from kpi_pipeline.settings import BusinessHours
+from kpi_pipeline.settings.sources import GitHub
 from kpi_pipeline.sources.files import list_files
 from kpi_pipeline.stages import github, kpi
 from kpi_pipeline.stages.calendar import fill_calendar
@@ -26,7 +27,7 @@ AS_OF = date(2026, 12, 31)
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 SECRET = SecretStr("a-secret-for-measurements-only")
 REPOSITORIES, ELSEWHERE, PER_PAGE, PEOPLE = 50, 5, 100, 2000
-RULES = GitHub(kind="json_pages", path=Path(), own=("own/*",), teams={"engineering": ("own/*",)}, bots=("person-1",))
+RULES = GitHub(own=("own/*",), teams={"engineering": ("own/*",)}, bots=("person-1",))
 KPIS = ("engineering.issues_closed_minus_opened", "engineering.issue_completion_time",
         "upstream.upstream_contributions")  # fmt: skip
 # What is told of each issue. Eight of ten events are kept and count: in life it is less than half of them.

@@ -1,14 +1,13 @@
 """The cloud cost domain, from landing to facts: billing lines, whom they are for, and what each month costs whom."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from kpi_pipeline.assets.common import Pipeline, key, results, row_count, table_spec
 from kpi_pipeline.assets.sources import source_assets
-from kpi_pipeline.settings import CloudCosts
+from kpi_pipeline.settings.sources import CloudCosts
 from kpi_pipeline.stages import costs, raw
 from kpi_pipeline.warehouse import Connection, run
 
@@ -20,7 +19,7 @@ STAGED = {
     "from staged.cloud_cost_accounting) on columns(*)",
 }
 FACTS = ("facts.hub_months", "facts.monthly_users", "facts.cloud_costs")
-NOTHING_CONNECTED = CloudCosts(kind="focus", path=Path())
+NOTHING_CONNECTED = CloudCosts()
 
 
 def _load(con: Connection, pipeline: Pipeline) -> raw.Loaded:

@@ -18,7 +18,7 @@ from kpi_pipeline.assets.common import (
 )
 from kpi_pipeline.assets.sources import load_table, source_assets
 from kpi_pipeline.contracts import RECORDS
-from kpi_pipeline.settings import HubRegistry
+from kpi_pipeline.settings.sources import HubRegistry
 from kpi_pipeline.sources.files import list_cluster_yaml
 from kpi_pipeline.stages import cluster_yaml, facts, raw, staged
 from kpi_pipeline.warehouse import Connection, run
@@ -52,7 +52,7 @@ ACTIVITY = source_assets("hub_activity", HUBS, after=("staged.hubs",))
     name="stage_hubs",
 )
 def stage_hubs(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
-    rules = pipeline.settings().config.sources.hub_registry or HubRegistry(kind="table", path=".")
+    rules = pipeline.settings().config.sources.hub_registry or HubRegistry()
     with pipeline.warehouse() as con:
         hubs = staged.stage_hubs(con, rules)
         return dg.MaterializeResult(metadata={"hubs": hubs, **row_count(con, "staged.hubs")})

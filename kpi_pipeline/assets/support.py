@@ -7,7 +7,8 @@ import dagster as dg
 
 from kpi_pipeline.assets.common import Pipeline, key, row_count, table_spec
 from kpi_pipeline.assets.sources import source_assets
-from kpi_pipeline.settings import Settings, Tickets
+from kpi_pipeline.settings import Settings
+from kpi_pipeline.settings.sources import Tickets
 from kpi_pipeline.stages import freshdesk, raw, support
 from kpi_pipeline.warehouse import Connection
 
@@ -41,7 +42,7 @@ TICKETS = source_assets("tickets", SUPPORT, load=_load_tickets)
 )
 def stage_tickets(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     configured = pipeline.settings()
-    rules = configured.config.sources.tickets or Tickets(kind="freshdesk_pages", path=".")
+    rules = configured.config.sources.tickets or Tickets()
     with pipeline.warehouse() as con:
         support.stage_tickets(con, rules, _secret(configured))
         for name in (*support.STAGED, *support.FACTS):

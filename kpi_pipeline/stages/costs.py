@@ -8,7 +8,7 @@ from datetime import date
 from kpi_pipeline.contracts import table
 from kpi_pipeline.contracts.costs import record_with_hub_tag
 from kpi_pipeline.landing import Landing
-from kpi_pipeline.settings import CloudCosts
+from kpi_pipeline.settings.sources import CloudCosts
 from kpi_pipeline.sources.focus import delivery_of
 from kpi_pipeline.stages import raw
 from kpi_pipeline.warehouse import Connection, fill, run, sql, transaction

@@ -21,7 +21,7 @@ from kpi_pipeline.contracts.github import STREAMS
 from kpi_pipeline.errors import ConfigError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import TORN_GZIP, LandedFile, Landing, content_of
-from kpi_pipeline.settings import Deployments, GitHub, Mapped, Priority
+from kpi_pipeline.settings.sources import Deployments, GitHub, Mapped, Priority
 from kpi_pipeline.sources import github_to_sqlite
 from kpi_pipeline.stages.raw import Loaded
 from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql, transaction

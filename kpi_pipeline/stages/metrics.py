@@ -10,7 +10,7 @@ from datetime import date
 from kpi_pipeline.contracts import Record, table
 from kpi_pipeline.contracts.metrics import API_METRICS, UPTIME
 from kpi_pipeline.landing import Landing
-from kpi_pipeline.settings import ApiMetrics, Uptime
+from kpi_pipeline.settings.sources import ApiMetrics, Uptime
 from kpi_pipeline.stages import prometheus, raw
 from kpi_pipeline.warehouse import Connection, fill, quote, run, sql, transaction
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from kpi_pipeline.contracts import money, table
-from kpi_pipeline.settings import Categories, Deals
+from kpi_pipeline.settings import Categories
+from kpi_pipeline.settings.sources import Deals
 from kpi_pipeline.warehouse import Connection, fill, quote, run, sql, transaction
 
 STAGED = ("staged.rates", "staged.ledger", "staged.deals")
@@ -25,7 +26,7 @@ def stage_money(
     con: Connection, reporting_currency: str, categories: Categories, deals: Deals | None, as_of: date
 ) -> None:
     """Makes the staged tables from raw; lines without a rate, and those that contradict others, go to quarantine."""
-    rules = deals or Deals(kind="hubspot_csv", path=".")
+    rules = deals or Deals()
     told: dict[str, object] = {
         "reporting_currency": reporting_currency,
         "uncategorised": money.UNCATEGORISED,

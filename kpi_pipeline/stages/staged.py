@@ -14,7 +14,8 @@ from kpi_pipeline.contracts import table
 from kpi_pipeline.errors import ConfigError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.identity import person_key
-from kpi_pipeline.settings import Exclusion, HubRegistry
+from kpi_pipeline.settings import Exclusion
+from kpi_pipeline.settings.sources import HubRegistry
 from kpi_pipeline.stages import dirty
 from kpi_pipeline.warehouse import Connection, fill, run, scalar, sql, transaction
 

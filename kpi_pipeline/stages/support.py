@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from kpi_pipeline import identity
 from kpi_pipeline.contracts import table
-from kpi_pipeline.settings import Tickets
+from kpi_pipeline.settings.sources import Tickets
 from kpi_pipeline.stages.freshdesk import ISSUER, SOURCE
 from kpi_pipeline.warehouse import Connection, fill, run, sql, transaction
 

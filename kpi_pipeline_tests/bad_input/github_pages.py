@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.landing import Landing
-from kpi_pipeline.settings import GitHub
+from kpi_pipeline.settings.sources import GitHub
 from kpi_pipeline.sources.files import list_files
 from kpi_pipeline.stages import github
 from kpi_pipeline.stages.checks.github import CHECKS
@@ -19,7 +19,7 @@ from kpi_pipeline.stages.checks.model import evaluate
 from kpi_pipeline.warehouse import create_tables
 
 SECRET = SecretStr("a-secret-for-tests-only")
-RULES = GitHub(kind="json_pages", path=Path(), own=("Own/*",), bots=("Helper",))
+RULES = GitHub(own=("Own/*",), bots=("Helper",))
 PEOPLE = ("zz-alice", "zz-bobby")
 
 

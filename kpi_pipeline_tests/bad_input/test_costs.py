@@ -14,7 +14,7 @@ import pytest
 
 from kpi_pipeline.contracts.costs import CLOUD_COSTS
 from kpi_pipeline.landing import Landing
-from kpi_pipeline.settings import CloudCosts
+from kpi_pipeline.settings.sources import CloudCosts
 from kpi_pipeline.sources.files import list_files
 from kpi_pipeline.stages import costs
 from kpi_pipeline.stages.checks import CHECKS, evaluate
@@ -37,8 +37,6 @@ GOOD = {
     "SubAccountId": "reef-account",
 }
 TOML = CloudCosts(
-    kind="focus",
-    path=Path("cloud_costs"),
     hub_tag="2i2c:hub-name",
     accounts={"reef-account": "reef", "coral-account": "reef/coral", "gone-account": "atlantis"},
 )

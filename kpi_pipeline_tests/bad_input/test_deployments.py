@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from kpi_pipeline.errors import ConfigError
-from kpi_pipeline.settings import Deployments, GitHub, HubRequests
+from kpi_pipeline.settings.sources import Deployments, GitHub, HubRequests
 from kpi_pipeline.stages import github
 
 from .github_pages import SECRET, Pages, account, event, issue
@@ -16,8 +16,6 @@ from .github_pages import SECRET, Pages, account, event, issue
 ISSUES, EVENTS = "own/app/issues/1.json", "own/app/events/1.json"
 NAMES = r"(?i)hub: *(?P<cluster>[\w-]+)/(?P<hub>[\w-]+)"
 RULES = GitHub(
-    kind="json_pages",
-    path=Path(),
     own=("Own/*",),
     deployments=Deployments(production=("*/*",)),
     hub_requests=HubRequests(label="New-Hub", names=NAMES, complete="complete", waiting=("waiting", "on hold")),

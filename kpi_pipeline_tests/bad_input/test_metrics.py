@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from kpi_pipeline.landing import Landing
-from kpi_pipeline.settings import ApiMetrics, MetricLabels, MetricSeries, Uptime
+from kpi_pipeline.settings.sources import ApiMetrics, MetricLabels, MetricSeries, Uptime
 from kpi_pipeline.sources.files import list_files
 from kpi_pipeline.stages import metrics, prometheus
 from kpi_pipeline.stages.checks import CHECKS, evaluate
@@ -22,15 +22,11 @@ from kpi_pipeline.warehouse import Connection
 from .organisation import AS_OF, FETCHED, empty_warehouse
 
 API = ApiMetrics(
-    kind="prometheus_json",
-    path=Path(),
     step_seconds=3600,
     series=MetricSeries(requests="requests", duration_sum="sums", duration_buckets="buckets"),
     labels=MetricLabels(service="app", audience="tier", customer="tenant"),
 )
-PROBES = Uptime(
-    kind="prometheus_json", path=Path(), step_seconds=21600, system_label="system", retired={"old": date(2025, 6, 29)}
-)
+PROBES = Uptime(step_seconds=21600, system_label="system", retired={"old": date(2025, 6, 29)})
 NOON = 1751198400  # 2025-06-29 12:00 UTC
 HUBS = {"app": "hubs", "tier": "b2b"}
 Series = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from kpi_pipeline.settings import GitHub
+from kpi_pipeline.settings.sources import GitHub
 from kpi_pipeline.stages import github
 from kpi_pipeline.stages.teams import fill_teams
 
@@ -16,8 +16,6 @@ from .organisation import key_of
 
 RULES = GitHub.model_validate(
     {
-        "kind": "json_pages",
-        "path": ".",
         "own": ["own/*"],
         "bots": ["helper"],
         "technical": {"labels": ["Technical"], "repositories": ["own/app", "own/api"]},
@@ -195,4 +193,4 @@ def test_people_are_the_humans_who_were_assigned(pages: Issues) -> None:
 )
 def test_a_rule_that_says_nothing_or_too_much_is_refused(key: str, value: object, complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
-        GitHub.model_validate({"kind": "json_pages", "path": ".", "own": ["own/*"], key: value})
+        GitHub.model_validate({"own": ["own/*"], key: value})

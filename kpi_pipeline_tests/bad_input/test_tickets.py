@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.landing import Landing
-from kpi_pipeline.settings import Tickets
+from kpi_pipeline.settings.sources import Tickets
 from kpi_pipeline.sources.files import list_files
 from kpi_pipeline.stages import freshdesk, support
 from kpi_pipeline.stages.checks import CHECKS, evaluate
@@ -22,7 +22,7 @@ from kpi_pipeline.warehouse import Connection, Warehouse, create_tables, run
 from .organisation import SECRET, key_of
 
 FETCHED = datetime(2026, 3, 1, 6, tzinfo=UTC)
-RULES = Tickets(kind="freshdesk_pages", path=Path(), automations=(500,), companies={"7": "reef"}, products={"9": "hub"})
+RULES = Tickets(automations=(500,), companies={"7": "reef"}, products={"9": "hub"})
 STATS: dict[str, Any] = {"resolved_at": None, "pending_since": None}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kpi_pipeline.settings import GitHub
+from kpi_pipeline.settings.sources import GitHub
 from kpi_pipeline.stages import github
 from kpi_pipeline_tests.bad_input.github_pages import SECRET, Pages, event, issue
 
@@ -18,7 +18,7 @@ HOURS = 96
 AGREED = 30
 RULES = GitHub.model_validate(
     {
-        "kind": "json_pages", "path": ".", "own": ["own/*"], "kinds": {"defect": ["own/*"]},
+        "own": ["own/*"], "kinds": {"defect": ["own/*"]},
         "priorities": {"high": {"repositories": ["own/*"], "hours": AGREED}},
     }
 )  # fmt: skip

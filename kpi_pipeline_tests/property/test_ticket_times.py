@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kpi_pipeline.contracts import WAREHOUSE
-from kpi_pipeline.settings import BusinessHours, Tickets
+from kpi_pipeline.settings import BusinessHours
+from kpi_pipeline.settings.sources import Tickets
 from kpi_pipeline.stages.calendar import fill_calendar
 from kpi_pipeline.stages.checks import CHECKS, evaluate
 from kpi_pipeline.stages.support import stage_tickets
@@ -22,7 +22,7 @@ from kpi_pipeline.warehouse import Connection, create_tables
 UTC = ZoneInfo("UTC")
 MINUTE = timedelta(minutes=1)
 OPEN, PENDING, RESOLVED, CLOSED = 2, 3, 4, 5
-RULES = Tickets(kind="freshdesk_pages", path=Path())
+RULES = Tickets()
 AGENT = "00000000-0000-0000-0000-000000000001"
 # Written down from the law, not from a library: Germany's in 2026, and the one after.
 FREE = {

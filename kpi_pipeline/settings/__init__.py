@@ -5,22 +5,22 @@ What belongs here: the shape of the configuration and its checks. What never doe
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date, time
-from decimal import Decimal
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import holidays
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kpi_pipeline import clock
 from kpi_pipeline.errors import ConfigError
+from kpi_pipeline.settings.base import Strict, team_name
+from kpi_pipeline.settings.sources import Sources
 
 DEFAULT_CONFIG = Path("data/sample/kpi.toml")
 DEFAULT_DATA_DIR = Path("data")
@@ -31,41 +31,12 @@ MIN_SECRET_LENGTH = 16
 FIRST_DAY = date(2015, 1, 1)
 
 
-class Strict(BaseModel):
-    """Frozen, and a key that nobody reads is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
 def _known_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError("not a time zone of the IANA database, such as 'UTC' or 'Europe/Berlin'") from error
     return name
-
-
-def _regex_with_one_group(pattern: str) -> str:
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    if groups != 1:
-        raise ValueError(f"has {groups} capture groups; exactly one is needed: it holds the community")
-    return pattern
-
-
-def _regex_that_names_a_hub(pattern: str) -> str:
-    try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    if missing := sorted({"cluster", "hub"} - set(groups)):
-        raise ValueError(f"has no group {missing[0]!r}; write (?P<cluster>...) and (?P<hub>...)")
-    return pattern
-
-
-HubPattern = Annotated[str, AfterValidator(_regex_that_names_a_hub)]
 
 
 class Organisation(Strict):
@@ -116,73 +87,6 @@ class Privacy(Strict):
     min_people: int = Field(default=3, ge=3)
 
 
-class CommunityRule(Strict):
-    """Takes the community of a hub from another column, where the registry has none."""
-
-    column: Literal["display_name", "hub", "cluster", "domain"]
-    pattern: Annotated[str, AfterValidator(_regex_with_one_group)]
-
-
-class HubRegistry(Strict):
-    """The rules fill what the files don't say; a value in the file always wins.
-
-    `staging`, `binder` are globs on the hub's name; `hub_types` are globs on cluster/hub, by type.
-    """
-
-    kind: Literal["table", "cluster_yaml"]
-    path: Path
-    staging: tuple[str, ...] = ()
-    binder: tuple[str, ...] = ()
-    hub_types: dict[Literal["education", "research", "other"], tuple[str, ...]] = {}
-    community: tuple[CommunityRule, ...] = ()
-    since: date | None = None
-    max_age_days: int | None = Field(default=None, ge=0)
-
-
-class HubActivity(Strict):
-    kind: Literal["table"]
-    path: Path
-    criterion: str = "as recorded by the source"
-    max_age_days: int = Field(default=2, ge=0)
-
-
-class CloudCosts(Strict):
-    """`hub_tag` names the tag that holds the hub; `accounts` says what an account is for: a hub or a cluster."""
-
-    kind: Literal["focus"]
-    path: Path
-    hub_tag: str | None = None
-    accounts: dict[str, Annotated[str, Field(min_length=1)]] = {}
-    shared_by: Literal["user_days", "users", "nothing"] = "user_days"
-    max_age_days: int = Field(default=7, ge=0)
-
-
-class Ledger(Strict):
-    kind: Literal["table"]
-    path: Path
-    max_age_days: int = Field(default=45, ge=0)
-
-
-class Deals(Strict):
-    """`won` and `lost` are globs on the deal stage, capitals or not; every other stage is open.
-
-    `currency` is that of deals that name none.
-    """
-
-    kind: Literal["hubspot_csv"]
-    path: Path
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
-    won: tuple[str, ...] = ("closedwon", "closed won*")
-    lost: tuple[str, ...] = ("closedlost", "closed lost*")
-    max_age_days: int | None = Field(default=None, ge=0)
-
-
-class Rates(Strict):
-    kind: Literal["table"]
-    path: Path
-    max_age_days: int = Field(default=45, ge=0)
-
-
 class Categories(Strict):
     """Globs on the names that ledger and deals use, by the category of the organisation's document."""
 
@@ -190,247 +94,6 @@ class Categories(Strict):
     costs: dict[
         Literal["engineering", "partnerships and community", "executive", "fiscal fee", "services"], tuple[str, ...]
     ] = {}
-
-
-class TableDrop(Strict):
-    """A source of files in the table format that needs no settings of its own."""
-
-    kind: Literal["table"]
-    path: Path
-    max_age_days: int | None = Field(default=None, ge=0)
-
-
-class Tickets(Strict):
-    """Freshdesk. `companies`, `tags` map ids and tags to communities, `products` ids to names.
-
-    `automations` are the user ids of machines; `waiting_statuses` those in which the customer has the next word.
-    """
-
-    kind: Literal["freshdesk_pages"]
-    path: Path
-    companies: dict[str, str] = {}
-    tags: dict[str, str] = {}
-    products: dict[str, str] = {}
-    automations: tuple[int, ...] = ()
-    waiting_statuses: tuple[int, ...] = (3,)
-    merged_tags: tuple[str, ...] = ("merged",)
-    max_age_days: int = Field(default=7, ge=0)
-
-
-class AccessLogs(Strict):
-    kind: Literal["nginx", "jupyterhub"]
-    path: Path
-    max_age_days: int = Field(default=7, ge=0)
-
-
-class Deployments(Strict):
-    """`environment`: a regular expression that finds cluster and hub in the name of a deployment's environment.
-
-    `production`: globs on that name; a hub that the registry has as staging isn't production either.
-    """
-
-    environment: HubPattern = "^(?P<cluster>[^/]+)/(?P<hub>[^/]+)$"
-    production: tuple[str, ...] = ("*",)
-
-
-class HubRequests(Strict):
-    """Issues that ask for a hub: they bear `label`, and title or body names the hub as the pattern `names` says.
-
-    `complete`: the label that says that all is known, and `waiting`: labels of waiting for the customer.
-    """
-
-    label: str = Field(min_length=1)
-    names: HubPattern
-    complete: str | None = Field(default=None, min_length=1)
-    waiting: tuple[str, ...] = ()
-
-
-class Mapped(Strict):
-    """Which issues are something: those that bear one of `labels`, else those of `repositories`. Both are globs."""
-
-    labels: tuple[str, ...] = ()
-    repositories: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_list_names_repositories(cls, value: Any) -> Any:
-        return {"repositories": value} if isinstance(value, list | tuple) else value
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Self:
-        if not self.labels and not self.repositories:
-            raise ValueError("names neither labels nor repositories, so no issue is of it")
-        return self
-
-
-class Priority(Mapped):
-    """`hours`: the time agreed on, from opening an issue to resolving it."""
-
-    hours: Decimal | None = Field(default=None, gt=0, max_digits=7, decimal_places=2)
-
-
-Named = TypeVar("Named", bound=Mapped)
-
-
-def _names_are_apart(mapped: dict[str, Named]) -> dict[str, Named]:
-    """Names are compared trimmed and in lower case, as those of teams are."""
-    names = [_team(name) for name in mapped]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{doubled[0]!r} is named twice; whatever the capitals, a name is one")
-    return mapped
-
-
-class GitHub(Strict):
-    """`own`: globs on owner/name. `bots`: logins.
-
-    `technical`: the issues that the KPIs of roles are about; None: all. Of `teams`, `areas`, `kinds` and `priorities`
-    the first that matches counts, by label before repository.
-    """
-
-    kind: Literal["json_pages", "github_to_sqlite"]
-    path: Path
-    own: tuple[str, ...] = Field(min_length=1)
-    teams: Annotated[dict[str, Mapped], AfterValidator(_names_are_apart)] = {}
-    technical: Mapped | None = None
-    areas: Annotated[dict[str, Mapped], AfterValidator(_names_are_apart)] = {}
-    kinds: Annotated[dict[str, Mapped], AfterValidator(_names_are_apart)] = {}
-    priorities: Annotated[dict[str, Priority], AfterValidator(_names_are_apart)] = {}
-    bots: tuple[str, ...] = ()
-    deployments: Deployments = Deployments()
-    hub_requests: HubRequests | None = None
-    max_age_days: int | None = Field(default=7, ge=0)
-
-
-class Affiliations(Strict):
-    kind: Literal["table"]
-    path: Path
-    max_age_days: int | None = Field(default=None, ge=0)
-
-
-class UpstreamWork(Strict):
-    kind: Literal["table"]
-    path: Path
-    max_age_days: int | None = Field(default=None, ge=0)
-
-
-class TestResults(Strict):
-    kind: Literal["junit"]
-    path: Path
-    max_age_days: int | None = Field(default=None, ge=0)
-
-
-class CodeQuality(Strict):
-    """`level`: from which level of findings on a unit doesn't meet the standard."""
-
-    kind: Literal["sarif", "table"]
-    path: Path
-    level: Literal["note", "warning", "error"] = "warning"
-    max_age_days: int | None = Field(default=None, ge=0)
-
-
-SECONDS_A_DAY = 86400
-Label = Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")]
-Folder = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$")]
-
-
-def _divides_a_day(seconds: int) -> int:
-    if seconds < 1 or SECONDS_A_DAY % seconds:
-        raise ValueError("a day isn't a whole number of such steps, so some would lie in two days")
-    return seconds
-
-
-Step = Annotated[int, AfterValidator(_divides_a_day)]
-
-
-class MetricSeries(Strict):
-    """The folder of each series: of calls, of their durations in seconds, and of the buckets of these."""
-
-    requests: Folder
-    duration_sum: Folder | None = None
-    duration_buckets: Folder | None = None
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        return tuple(folder for folder in self.model_dump().values() if folder)
-
-    @model_validator(mode="after")
-    def _folders_differ(self) -> Self:
-        if len(set(self.folders)) < len(self.folders):
-            raise ValueError("two series share a folder; each needs its own")
-        return self
-
-
-class MetricLabels(Strict):
-    """The label that holds each; without one, calls aren't told apart by it."""
-
-    service: Label
-    audience: Label | None = None
-    customer: Label | None = None
-
-    @property
-    def by_column(self) -> dict[str, str]:
-        return {column: label for column, label in self.model_dump().items() if label}
-
-    @model_validator(mode="after")
-    def _customers_are_businesses(self) -> Self:
-        if self.customer and not self.audience:
-            raise ValueError("'customer' needs 'audience': only customers of b2b are named, others may be persons")
-        return self
-
-
-class ApiMetrics(Strict):
-    kind: Literal["prometheus_json"]
-    path: Path
-    step_seconds: Step
-    series: MetricSeries
-    labels: MetricLabels
-    max_age_days: int = Field(default=2, ge=0)
-
-
-class Uptime(Strict):
-    """`retired`: systems that are no longer probed, with their last day."""
-
-    kind: Literal["prometheus_json"]
-    path: Path
-    step_seconds: Step
-    system_label: Label = "system"
-    retired: dict[str, date] = {}
-    max_age_days: int = Field(default=2, ge=0)
-
-
-class Sources(Strict):
-    hub_registry: HubRegistry | None = None
-    hub_activity: HubActivity | None = None
-    github: GitHub | None = None
-    affiliations: Affiliations | None = None
-    upstream_work: UpstreamWork | None = None
-    cloud_costs: CloudCosts | None = None
-    ledger: Ledger | None = None
-    deals: Deals | None = None
-    rates: Rates | None = None
-    surveys: TableDrop | None = None
-    survey_invitations: TableDrop | None = None
-    publications: TableDrop | None = None
-    communities: TableDrop | None = None
-    charges: TableDrop | None = None
-    tickets: Tickets | None = None
-    access_logs: AccessLogs | None = None
-    ceremonies: TableDrop | None = None
-    test_results: TestResults | None = None
-    code_quality: CodeQuality | None = None
-    api_metrics: ApiMetrics | None = None
-    uptime: Uptime | None = None
-    projects: TableDrop | None = None
-    intern_tasks: TableDrop | None = None
-    transactions: TableDrop | None = None
-    registrations: TableDrop | None = None
-    product_activity: TableDrop | None = None
-    integrations: TableDrop | None = None
-    partners: TableDrop | None = None
-    collaborations: TableDrop | None = None
-    channels: TableDrop | None = None
-    events: TableDrop | None = None
-    documents: TableDrop | None = None
 
 
 class Match(Strict):
@@ -500,7 +163,7 @@ class Exemption(Strict):
 
 def _teams_are_a_forest(teams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Names as they are compared: trimmed, in lower case. A team is part of one other at most, and not of itself."""
-    named = {_team(team): tuple(map(_team, parts)) for team, parts in teams.items()}
+    named = {team_name(team): tuple(map(team_name, parts)) for team, parts in teams.items()}
     parents: dict[str, str] = {}
     for team, parts in named.items():
         for part in parts:
@@ -511,12 +174,6 @@ def _teams_are_a_forest(teams: dict[str, tuple[str, ...]]) -> dict[str, tuple[st
         if team in ancestry(parents, team)[1:]:
             raise ValueError(f"{team!r} is part of itself")
     return named
-
-
-def _team(name: str) -> str:
-    if not name.strip():
-        raise ValueError("a team without a name")
-    return " ".join(name.lower().split())
 
 
 def ancestry(parents: Mapping[str, str], team: str) -> list[str]:
@@ -715,12 +372,16 @@ def _environment() -> Environment:
 
 def _config_error(path: Path, error: ValidationError) -> ConfigError:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    location, known = _place(first["loc"])
+    key = ".".join(location)
     if first["type"] == "extra_forbidden":
-        known = _known_keys(tuple(first["loc"][:-1]))
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "Remove it, or look it up in docs/configuration.md."
         return ConfigError(f"{path}: {key}", got="a key that nothing reads", expected=", ".join(known), fix=hint)
+    if first["type"].startswith("union_tag"):
+        kinds = str(first.get("ctx", {}).get("expected_tags", "")) or "one that docs/sources.md names"
+        got = repr(first.get("ctx", {}).get("tag", "nothing"))
+        return ConfigError(f"{path}: {key}.kind", got=got, expected=kinds, fix="Mend that key.")
     # Rules of exclusion name people, the one personal thing in kpi.toml: repeat of them only what can't be a name.
     personal = "username" in key or key.endswith("match") or isinstance(first["input"], dict | list)
     got = "a wrong value" if personal else f"{first['input']!r}"[:120]
@@ -728,22 +389,52 @@ def _config_error(path: Path, error: ValidationError) -> ConfigError:
     return ConfigError(f"{path}: {key or 'file'}", got=got, expected=first["msg"], fix="Mend that key.")
 
 
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    """The keys that the model at a place in kpi.toml has."""
+def _place(location: tuple[Any, ...]) -> tuple[list[str], list[str]]:
+    """A place in kpi.toml as it is written there, and the keys of the model that it is in."""
+    written: list[str] = []
     model: Any = Config
+    known: list[str] = []
     for part in location:
+        if isinstance(model, dict):
+            # Which of several models a table is follows from its kind; that isn't written in the path of the key.
+            model = model.get(part)
+            continue
+        written.append(str(part))
         if isinstance(part, int) or not (isinstance(model, type) and issubclass(model, BaseModel)):
             continue
-        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
-        if field is not None:
-            model = _model_in(field.annotation)
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return [field.alias or name for name, field in model.model_fields.items()]
-    return []
+        known = [field.alias or name for name, field in model.model_fields.items()]
+        found = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        model = _model_in(found.annotation) if found is not None else None
+    return written, known
 
 
 def _model_in(annotation: Any) -> Any:
+    """The model that a field holds, however wrapped; of several, by kind."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    inner = [_model_in(a) for a in getattr(annotation, "__args__", ())]
-    return next((a for a in inner if a is not None), None)
+    inner = [model for a in getattr(annotation, "__args__", ()) if (model := _model_in(a)) is not None]
+    if len(inner) < 2:
+        return inner[0] if inner else None
+    return {kind: model for model in inner for kind in _kinds(model)}
+
+
+def _kinds(model: type[BaseModel]) -> tuple[str, ...]:
+    field = model.model_fields.get("kind")
+    return getattr(field.annotation, "__args__", ()) if field is not None else ()
+
+
+def secret(variable: str, purpose: str) -> SecretStr:
+    """What an environment variable holds that kpi.toml names.
+
+    Raises:
+        ConfigError: it holds nothing.
+    """
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise ConfigError(
+            f"environment variable {variable}",
+            got="nothing",
+            expected=purpose,
+            fix=f"Export {variable} before kpi is started; it is never written down or shown.",
+        )
+    return SecretStr(value)
