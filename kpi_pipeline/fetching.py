@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from kpi_pipeline.clock import SYSTEM, Clock
+from kpi_pipeline.days import Days
 from kpi_pipeline.errors import BudgetSpentError, KpiError, SourceError, UnreachableError
 from kpi_pipeline.landing import Answer, Finished, LandedFile, Landing, OpenFetch, content_of
 from kpi_pipeline.sources.transport import MAX_BYTES, BadAnswerError, Budget, Question, Reply, Transport
@@ -80,6 +81,7 @@ class _Walk:
     def __init__(self, fetch: OpenFetch, part: str, budget: Budget, progress: Progress, now: datetime) -> None:
         begun = fetch.begin(part, now)
         self.part, self.started_at, self.cursor = part, begun.started_at, dict(begun.cursor)
+        self.covered = fetch.state(part).covered
         self.files: dict[str, LandedFile] = {}
         self._fetch, self._budget, self._progress = fetch, budget, progress
 
@@ -127,6 +129,7 @@ class Glance:
     def __init__(self, now: datetime, budget: Budget) -> None:
         self.started_at = now
         self.cursor: Cursor = {}
+        self.covered: Days = ()
         self._budget = budget
 
     def get(self, transport: Transport, question: Question) -> Reply:

@@ -10,7 +10,8 @@ from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.assets.published import check_parameters, source_health
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import RECORDS
-from kpi_pipeline.stages.checks import CHECKS, Check, Outcome, evaluate, freshness_check
+from kpi_pipeline.settings.sources import MAY_BE_LIVE
+from kpi_pipeline.stages.checks import CHECKS, Check, Outcome, evaluate, freshness_check, parts_check
 from kpi_pipeline.stages.checks.periods import COMPLETION, COUNTED, FLOWS
 
 # kpi.kpi_values is one table behind many assets; its checks show on the asset that they speak of. facts.user_days is
@@ -69,7 +70,11 @@ def _definition(asset: dg.AssetKey, checks: list[Check], catalog: Catalog) -> dg
 
 def definitions(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
     """All checks, by asset."""
-    everything = [*CHECKS, *(freshness_check(source) for source in RECORDS)]
+    everything = [
+        *CHECKS,
+        *(freshness_check(source) for source in RECORDS),
+        *(parts_check(source) for source in MAY_BE_LIVE),
+    ]
     by_asset = sorted(
         ((_asset_of(check, catalog), check) for check in everything), key=lambda pair: tuple(pair[0].path)
     )

@@ -13,14 +13,15 @@ from kpi_pipeline.assets.common import (
     chosen_days,
     key,
     report_other_days,
+    results,
     row_count,
     table_spec,
 )
 from kpi_pipeline.assets.sources import load_table, source_assets
 from kpi_pipeline.contracts import RECORDS
-from kpi_pipeline.settings.sources import HubRegistry
+from kpi_pipeline.settings.sources import HubRegistry, HubRegistryFiles
 from kpi_pipeline.sources.files import list_cluster_yaml
-from kpi_pipeline.stages import cluster_yaml, facts, raw, staged
+from kpi_pipeline.stages import activity, cluster_yaml, facts, raw, staged
 from kpi_pipeline.warehouse import Connection, run
 
 # Every domain sends records to quarantine, on the way to raw and to staged.
@@ -37,14 +38,20 @@ QUARANTINE_FROM = (
 
 def _load_registry(con: Connection, pipeline: Pipeline) -> raw.Loaded:
     configured = pipeline.settings().config.sources.hub_registry
-    if configured is not None and configured.kind == "cluster_yaml":
+    if isinstance(configured, HubRegistryFiles) and configured.kind == "cluster_yaml":
         return cluster_yaml.load(con, pipeline.landing(), configured.since)
     return load_table(con, pipeline, "hub_registry")
 
 
+def _load_activity(con: Connection, pipeline: Pipeline) -> raw.Loaded:
+    configured = pipeline.settings()
+    wanted = configured.config.sources.hub_activity
+    return activity.load(con, pipeline.landing(), wanted, configured.id_secret if wanted else None)
+
+
 REGISTRY = source_assets("hub_registry", HUBS, load=_load_registry, list_kinds={"cluster_yaml": list_cluster_yaml})
 # After staged.hubs, which says who vouches for the usernames.
-ACTIVITY = source_assets("hub_activity", HUBS, after=("staged.hubs",))
+ACTIVITY = source_assets("hub_activity", HUBS, after=("staged.hubs",), load=_load_activity)
 
 
 @dg.multi_asset(
@@ -125,14 +132,20 @@ def count_active_users(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
     )
 
 
+COVERAGE = ("facts.coverage", "facts.missing_activity")
+
+
 @dg.multi_asset(
-    specs=[table_spec("facts.coverage", group=HUBS, deps=("facts.active_users", "staged.activity_accounting"))],
+    specs=[
+        table_spec(name, group=HUBS, deps=("facts.active_users", "staged.activity_accounting", "staged.hubs"))
+        for name in COVERAGE
+    ],
     name="cover_days",
 )
-def cover_days(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+def cover_days(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     with pipeline.warehouse() as con:
         facts.cover_days(con)
-        return dg.MaterializeResult(metadata=row_count(con, "facts.coverage"))
+        yield from results(con, COVERAGE)
 
 
 ASSETS = [

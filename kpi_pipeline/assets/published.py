@@ -29,6 +29,7 @@ READS: dict[str, tuple[str, ...]] = {
     "published.hubs": ("staged.hubs",),
     "published.communities": ("staged.hubs",),
     "published.exclusions": ("staged.exclusion_effects",),
+    "published.source_parts": tuple(f"raw.{source}" for source in RECORDS),
     "published.data_health": (
         *(f"raw.{source}" for source in RECORDS),
         "raw.quarantine",

@@ -6,15 +6,20 @@ from typing import Any
 
 import dagster as dg
 
-from kpi_pipeline import clock
+from kpi_pipeline import clock, fetching
 from kpi_pipeline.assets.common import FRESHNESS, Pipeline, key, table_spec
 from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.landing import Manifest
+from kpi_pipeline.settings.base import Live
+from kpi_pipeline.sources.connectors import connector
 from kpi_pipeline.sources.files import list_files
-from kpi_pipeline.stages import raw
+from kpi_pipeline.sources.transport import Budget
+from kpi_pipeline.sources.walk import Tools
+from kpi_pipeline.stages import parts, raw
 from kpi_pipeline.warehouse import Connection
 
 REPLAY_TAG = "kpi/replay"
+LONGEST_PROBLEM = 500
 Load = Callable[[Connection, Pipeline], raw.Loaded]
 ListFiles = Callable[[str, Path], list[tuple[str, Path]]]
 
@@ -108,6 +113,8 @@ def _landed(
         return dg.MaterializeResult(asset_key=asset, metadata={"connected": False})
     if context.run_tags.get(REPLAY_TAG):
         return dg.MaterializeResult(asset_key=asset, metadata={"connected": True, "replayed": True})
+    if isinstance(wanted, Live):
+        return dg.MaterializeResult(asset_key=asset, metadata=_fetched(context, pipeline, source, wanted))
     files = list_kinds.get(wanted.kind, list_files)(source, configured.source_path(wanted.path))
     manifest = pipeline.landing().land(source, wanted.kind, files, clock.now())
     return dg.MaterializeResult(
@@ -115,9 +122,38 @@ def _landed(
     )
 
 
+def _fetched(context: dg.AssetExecutionContext, pipeline: Pipeline, source: str, wanted: Live) -> dict[str, Any]:
+    """Fetches what is new of a live source; what came of it, as metadata."""
+    budget = Budget(requests=wanted.budget.requests, seconds=wanted.budget.minutes * 60)
+    outcome = fetching.fetch(
+        pipeline.landing(),
+        source,
+        wanted.kind,
+        connector(source, wanted, Tools()),
+        carries=RECORDS[source].delivery == "state",
+        budget=budget,
+        tell=context.log.info,
+    )
+    problems = {part: problem[:LONGEST_PROBLEM] for part, problem in outcome.problems.items()}
+    return {
+        "connected": True,
+        "parts": len(outcome.parts),
+        "parts_fetched": len(outcome.finished),
+        "problems": problems,
+        "left_for_the_next_run": list(outcome.unfinished),
+        "pages": outcome.pages,
+        "rows": outcome.rows,
+        "bytes": outcome.bytes,
+        "requests": outcome.requests,
+        "seconds": round(outcome.seconds, 1),
+    }
+
+
 def _loaded(con: Connection, pipeline: Pipeline, source: str, load: Load | None) -> dg.MaterializeResult[Any]:
+    wanted = getattr(pipeline.settings().config.sources, source)
+    parts.load(con, pipeline.landing(), source, wanted.kind if isinstance(wanted, Live) else None)
     result = load(con, pipeline) if load else load_table(con, pipeline, source)
-    criterion = getattr(getattr(pipeline.settings().config.sources, source), "criterion", None)
+    criterion = getattr(wanted, "criterion", None)
     return dg.MaterializeResult(
         asset_key=key(f"raw.{source}"),
         metadata={

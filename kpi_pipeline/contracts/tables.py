@@ -65,6 +65,32 @@ WAREHOUSE: tuple[Table, ...] = (
             count("rows", "records accepted", "records"),
         ),
     ),
+    Table(
+        "raw.parts",
+        "The parts of live sources (clusters, hubs, repositories, ...), and how their last fetch went.",
+        "source and part",
+        ("source", "part"),
+        (
+            Column("source", "VARCHAR", "the source in kpi.toml"),
+            Column("part", "VARCHAR", "the part, as its connector names it"),
+            Column("checked_at", "TIMESTAMP", "when the last fetch that got through began, UTC", nullable=True),
+            Column("is_wanted", "BOOLEAN", "kpi.toml names it"),
+            Column("problem", "VARCHAR", "why the last fetch did not get through; empty: it did", nullable=True),
+            Column("problem_since", "TIMESTAMP", "since when, UTC", nullable=True),
+        ),
+    ),
+    Table(
+        "raw.covered_days",
+        "The days of which all is landed, of the parts of live sources.",
+        "source, part and interval",
+        ("source", "part", "first_day"),
+        (
+            Column("source", "VARCHAR", "the source in kpi.toml"),
+            Column("part", "VARCHAR", "the part"),
+            Column("first_day", "DATE", "first UTC day"),
+            Column("last_day", "DATE", "last UTC day, included"),
+        ),
+    ),
     LOG_FILES,
     *(raw_table(record) for record in (HUB_REGISTRY, HUB_ACTIVITY, ACCESS_LOGS, *github.RECORDS)),
     Table(
@@ -196,7 +222,12 @@ COVERAGE = Table(
     ("date",),
     (
         DAY,
-        Column("has_data", "BOOLEAN", "at least one record of the day was delivered"),
+        Column("has_data", "BOOLEAN", "at least one record of the day was delivered, or the day is known to be quiet"),
+        Column(
+            "is_whole",
+            "BOOLEAN",
+            "of a live source: the day is landed of every cluster with a production hub in service; else as has_data",
+        ),
         Column(
             "status_30_days",
             "VARCHAR",
@@ -204,6 +235,20 @@ COVERAGE = Table(
             "day is after the newest data",
             values=("ok", "incomplete", "stale"),
         ),
+    ),
+)
+
+MISSING_ACTIVITY = Table(
+    "facts.missing_activity",
+    "Windows of 30 days that rest on days of which a live source has not been landed as a whole; others have no row.",
+    "day, grain and member",
+    ("date", "grain", "member"),
+    (
+        DAY,
+        Column("grain", "VARCHAR", "organisation, community, hub_type, cluster or hub"),
+        Column("member", "VARCHAR", "which one of the grain; 'organisation' for the whole"),
+        count("clusters", "clusters with a production hub of the member in service in the window", "clusters"),
+        count("clusters_covered", "of these, those of which every such day is landed", "clusters"),
     ),
 )
 
@@ -332,6 +377,7 @@ FINGERPRINTS = Table(
     (Column("name", "VARCHAR", "what"), Column("value", "VARCHAR", "its hash")),
 )
 
+PART_STATES = ("whole", "behind", "failing", "never fetched")
 PUBLISHED: tuple[Table, ...] = (
     Table(
         "published.kpi_definitions",
@@ -465,7 +511,12 @@ PUBLISHED: tuple[Table, ...] = (
         ("source",),
         (
             Column("source", "VARCHAR", "the source in kpi.toml"),
-            Column("newest_data", "DATE", "newest day that the data itself speaks of", nullable=True),
+            Column(
+                "newest_data",
+                "DATE",
+                "newest day that the data itself speaks of; of a live source, of which every part is landed",
+                nullable=True,
+            ),
             Column("age_days", "BIGINT", "days from there to the as-of day", unit="days", nullable=True),
             Column("max_age_days", "BIGINT", "allowed age", unit="days", nullable=True),
             Column("freshness", "VARCHAR", "fresh, late, no deadline, no data or not connected"),
@@ -474,6 +525,29 @@ PUBLISHED: tuple[Table, ...] = (
             count("quarantined", "records and files rejected", "records"),
             Column("days_covered", "BIGINT", "days with data", unit="days", nullable=True),
             Column("days_expected", "BIGINT", "days from the first data to the as-of day", unit="days", nullable=True),
+            Column(
+                "parts", "BIGINT", "of a live source: its clusters, hubs, repositories", unit="parts", nullable=True
+            ),
+            Column(
+                "parts_whole", "BIGINT", "of these, landed without a gap to the as-of day", unit="parts", nullable=True
+            ),
+        ),
+    ),
+    Table(
+        "published.source_parts",
+        "The parts of live sources (clusters, hubs, repositories, ...), and how whole each is landed.",
+        "source and part",
+        ("source", "part"),
+        (
+            Column("source", "VARCHAR", "the source in kpi.toml"),
+            Column("part", "VARCHAR", "the part"),
+            Column("state", "VARCHAR", "whole, behind, failing or never fetched", values=PART_STATES),
+            Column("covered_until", "DATE", "last day that is landed, up to the as-of day", nullable=True),
+            count("days_missing", "days up to the as-of day that are not landed, from the first that is", "days"),
+            Column("checked_at", "TIMESTAMP", "when the last fetch that got through began, UTC", nullable=True),
+            Column(
+                "failing_since", "TIMESTAMP", "since when fetches have failed, UTC; empty: they don't", nullable=True
+            ),
         ),
     ),
 )
@@ -481,6 +555,7 @@ PUBLISHED: tuple[Table, ...] = (
 WAREHOUSE = (
     *WAREHOUSE,
     COVERAGE,
+    MISSING_ACTIVITY,
     *costs.WAREHOUSE,
     *github.TABLES,
     *money.WAREHOUSE,

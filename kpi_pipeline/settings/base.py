@@ -67,6 +67,7 @@ class Budget(Strict):
 class Live(Strict):
     """A source that is asked over the network (or through a client), not one whose files are dropped."""
 
+    kind: str
     budget: Budget = Budget()
 
 

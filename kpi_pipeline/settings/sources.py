@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -541,3 +541,13 @@ class Sources(Strict):
     channels: TableDrop | None = None
     events: TableDrop | None = None
     documents: TableDrop | None = None
+
+
+def _can_be_asked(annotation: Any) -> bool:
+    if isinstance(annotation, type):
+        return issubclass(annotation, Live)
+    return any(_can_be_asked(inner) for inner in get_args(annotation))
+
+
+# The sources that can be asked, whether kpi.toml says so or not.
+MAY_BE_LIVE = tuple(name for name, field in Sources.model_fields.items() if _can_be_asked(field.annotation))

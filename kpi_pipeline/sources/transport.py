@@ -6,6 +6,7 @@ be written down. TLS certificates are always verified; an authority of one's own
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,10 +21,12 @@ from tenacity import Retrying, retry_if_exception_type
 
 from kpi_pipeline.clock import SYSTEM, Clock
 from kpi_pipeline.errors import BudgetSpentError, ConfigError, RefusedError, SourceError, UnreachableError
+from kpi_pipeline.settings.base import Login
 
 # A page of an API is some hundred kilobytes.
 MAX_BYTES = 64 << 20
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+# Seconds to wait for a connection, and for the next bytes.
+CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 # However steadily it trickles.
 ANSWER_SECONDS = 300.0
 ATTEMPTS = 6
@@ -39,6 +42,7 @@ KEPT_PREFIXES = ("x-ratelimit-", "x-hubspot-ratelimit-")
 SECRET_WORDS = ("token", "secret", "passw", "signature", "api_key", "apikey", "credential", "x-amz-")
 SECRET_NAMES = ("sig", "key", "code", "auth")
 REDACTED = "REDACTED"
+SHOWN_URL = 160
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Check = Callable[["Reply"], None]
@@ -208,11 +212,32 @@ class Limits:
     """How a transport behaves; tests make it less patient."""
 
     max_bytes: int = MAX_BYTES
-    timeout: httpx.Timeout = TIMEOUT
+    connect_seconds: float = CONNECT_SECONDS
+    read_seconds: float = READ_SECONDS
     answer_seconds: float = ANSWER_SECONDS
     attempts: int = ATTEMPTS
     # How often in a row a vendor may say that there were too many requests.
     limited: int = 20
+
+
+def login_headers(
+    login: Login, secret: Callable[[str, str], SecretStr], purpose: str
+) -> Callable[[], dict[str, SecretStr]] | None:
+    """The header that says who we are, from the variables that kpi.toml names; None: it names none.
+
+    Raises:
+        ConfigError: a variable holds nothing.
+    """
+    if login.token_env is not None:
+        value = f"Bearer {secret(login.token_env, f'the token of {purpose}').get_secret_value()}"
+    elif login.user_env is not None and login.password_env is not None:
+        user = secret(login.user_env, f"the name of {purpose}").get_secret_value()
+        password = secret(login.password_env, f"the password of {purpose}").get_secret_value()
+        value = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+    else:
+        return None
+    headers = {"authorization": SecretStr(value)}
+    return lambda: headers
 
 
 class Transport:
@@ -248,7 +273,7 @@ class Transport:
         self._pause_until = 0.0
         # Cookies are nobody's business here, and redirects are followed below.
         self._client = httpx.Client(
-            timeout=self.limits.timeout,
+            timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds),
             follow_redirects=False,
             headers={"user-agent": f"kpi-pipeline/{version('kpi-pipeline')}", "accept-encoding": "gzip"},
         )
@@ -276,9 +301,7 @@ class Transport:
             SourceError: it is.
         """
         if _origin(url) != _origin(self.base):
-            raise self._hostile(
-                f"a next page on another server, {redacted_url(url)}", "one on the server that was asked"
-            )
+            raise self._hostile(f"a next page on another server, {shown_url(url)}", "one on the server that was asked")
         return url
 
     def send(self, question: Question, budget: Budget) -> Reply:
@@ -302,7 +325,7 @@ class Transport:
             return retrying(state.counted, self._attempt, question, budget)
         except _AgainError as error:
             raise UnreachableError(
-                f"source {self.source}: {redacted_url(question.address)}",
+                f"source {self.source}: {shown_url(question.address)}",
                 got=f"{error.fault}, at the last of {state.made} attempts",
                 expected="an answer",
                 fix="Look whether the server is well; the next run asks again.",
@@ -335,9 +358,9 @@ class Transport:
                 return reply
             following = urljoin(url, location)
             if urlsplit(url).scheme == "https" and urlsplit(following).scheme != "https":
-                raise self._hostile(f"a redirect from https to {redacted_url(following)}", "one that stays with https")
+                raise self._hostile(f"a redirect from https to {shown_url(following)}", "one that stays with https")
             url = following
-        raise self._hostile(f"more than {REDIRECTS} redirects from {redacted_url(question.address)}", "an answer")
+        raise self._hostile(f"more than {REDIRECTS} redirects from {shown_url(question.address)}", "an answer")
 
     def _ask_once(self, url: str, accept: str) -> tuple[Reply, str | None]:
         headers = {"accept": accept}
@@ -349,7 +372,7 @@ class Transport:
                 self._client.cookies.clear()
                 body = self._read(response, until)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise self._hostile(f"a redirect to {redacted_url(url)}", "an address") from None
+            raise self._hostile(f"a redirect to {shown_url(url)}", "an address") from None
         except httpx.HTTPError as error:
             # Not its text: it may repeat an address.
             raise _AgainError(f"no whole answer ({type(error).__name__})") from None
@@ -391,7 +414,7 @@ class Transport:
             raise _AgainError(f"status {reply.status}", self._retry_after(reply))
         meaning, fix = REFUSALS.get(reply.status, ("it won't answer that", "Look into the vendor's documentation."))
         raise RefusedError(
-            f"source {self.source}: {redacted_url(question.address)}",
+            f"source {self.source}: {shown_url(question.address)}",
             got=f"status {reply.status}: {meaning}",
             expected=" or ".join(f"status {status}" for status in sorted(question.statuses)),
             fix=fix,
@@ -426,7 +449,7 @@ class Transport:
 
     def _hostile(self, got: str, expected: str) -> SourceError:
         return SourceError(
-            f"source {self.source}: {redacted_url(self.base)}",
+            f"source {self.source}: {shown_url(self.base)}",
             got=got,
             expected=expected,
             fix="Nothing of it is taken. Look whether the address in kpi.toml is right, and what answers there.",
@@ -507,6 +530,12 @@ def redacted_url(url: str) -> str:
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     ]
     return urlunsplit((parts.scheme, host, parts.path, urlencode(query), ""))
+
+
+def shown_url(url: str) -> str:
+    """A URL for people: without what may be secret in it, and no longer than a line."""
+    shown = redacted_url(url)
+    return shown if len(shown) <= SHOWN_URL else f"{shown[:SHOWN_URL]}..."
 
 
 def _is_secret(name: str) -> bool:

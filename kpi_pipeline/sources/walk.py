@@ -8,18 +8,33 @@ on answers, and on nothing else; in particular not on the time.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
+from kpi_pipeline import settings
+from kpi_pipeline.clock import SYSTEM, Clock
 from kpi_pipeline.days import Days
-from kpi_pipeline.sources.transport import Question, Reply, Transport
+from kpi_pipeline.sources.transport import Limits, Question, Reply, Transport
 
 Cursor = dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every connector is made with.
+
+    Args:
+        secret: the value of an environment variable, and what it is for, should it hold nothing.
+    """
+
+    secret: Callable[[str, str], SecretStr] = settings.secret
+    clock: Clock = SYSTEM
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,8 @@ class Walk(Protocol):
     part: str
     started_at: datetime
     cursor: Cursor
+    # The days that are landed already.
+    covered: Days
 
     def get(self, transport: Transport, question: Question) -> Reply:
         """Asks over HTTP, or repeats what was answered before the walk was interrupted."""

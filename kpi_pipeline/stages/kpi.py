@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from kpi_pipeline.catalog import Kpi
 from kpi_pipeline.contracts.tables import KPI_VALUES
-from kpi_pipeline.warehouse import Connection, quote, run, transaction
+from kpi_pipeline.warehouse import Connection, quote, run, sql, transaction
 
 NOT_CONNECTED = "no data: not connected"
 NO_DATA = "no data"
@@ -64,6 +64,7 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
                     **parameters(kpi, this.as_of, this.connected, this.min_people),
                 },
             )
+        _mark_incomplete(con, kpi, this)
         if not run(con, "select 1 from temp.fresh where (grain, member) = ($grain, $member) limit 1", _place(kpi)):
             _say_that_there_is_none(con, kpi, this)
         fresh = f"select {compared}, definition_hash from temp.fresh"
@@ -99,6 +100,22 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
     for name in ("fresh", "stale", "changed"):
         run(con, f"drop table temp.{name}")
     return Computed(*rows)
+
+
+def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
+    """A value that rests on days of which a live source isn't landed as a whole says so, whatever else it says."""
+    # Who reads facts.coverage has looked at the days of hub activity itself, member by member.
+    own = {"hub_activity"} if "facts.coverage" in kpi.measure.reads else set()
+    sources = sorted(set(kpi.measure.sources) - own)
+    if not run(con, "select 1 from raw.parts where list_contains($sources, source) limit 1", {"sources": sources}):
+        return
+    run(
+        con,
+        f"update temp.fresh set status = 'incomplete' where status in ('ok', 'to date') and exists (select 1 "
+        f"from ({sql('stages', 'missing_days')}) as m where list_contains($sources, m.source) "
+        "and m.first_day <= period_end and m.last_day >= period_start)",
+        {"as_of": this.as_of, "sources": sources},
+    )
 
 
 def stamp(kpi: Kpi, as_of: date) -> tuple[str, str]:

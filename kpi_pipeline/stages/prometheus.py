@@ -39,7 +39,8 @@ def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Rea
     parameters = {f"{column}_label": label for label, column in record.labels}
     return Reader(
         f"({sql('stages', 'prometheus_samples')})",
-        {**parameters, "folder": file.name.split("/")[0]},
+        # Two servers may have the same series, and each is one of its own.
+        {**parameters, "folder": file.name.split("/")[0], "server": file.part or ""},
         {
             "series": "$folder",
             "date": "(sampled_at - interval 1 millisecond)::date",
@@ -70,12 +71,17 @@ def _check_place(record: Record, file: LandedFile) -> None:
         raise _unreadable(file, "unknown_series", "a folder that kpi.toml doesn't name")
 
 
-def _put_answer(con: Connection, file: LandedFile, text: str) -> None:
+def put_document(con: Connection, text: str) -> None:
+    """Makes temp.answer: a JSON document, or null where the text is none."""
     run(
         con,
         "create or replace temp table answer as select case when json_valid($text) then $text::json end as document",
         {"text": text},
     )
+
+
+def _put_answer(con: Connection, file: LandedFile, text: str) -> None:
+    put_document(con, text)
     [(is_json, status, kind, result)] = run(
         con,
         "select document is not null, document ->> '$.status', document ->> '$.data.resultType', "

@@ -152,6 +152,8 @@ def _select(contract: Table) -> str:
         case "scorecard" | "scorecard_details":
             columns = ", ".join(quote(column.name) for column in contract.columns)
             return f"select {columns} from kpi.scorecard order by role, kpi_id, period_start"
+        case "source_parts":
+            return sql("stages", "source_parts")
         case "targets" | "exemptions" as name:
             return f"select * from {quote('temp.' + name)} order by all"
         case name:
@@ -232,6 +234,7 @@ def _put_health(con: Connection, health: Iterable[Health], as_of: date) -> None:
         con.execute(
             "insert into temp.source_health values (?, ?, ?, ?)", [h.source, h.connected, h.max_age_days, newest]
         )
+    run(con, "create or replace temp table missing_days as " + sql("stages", "missing_days"), {"as_of": as_of})
 
 
 def _literal(text: str) -> str:

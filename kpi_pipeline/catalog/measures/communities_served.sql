@@ -36,7 +36,7 @@ served as (
 ),
 
 covered as (
-    select p.date, count(*) filter (where c.has_data) as days
+    select p.date, count(*) filter (where c.is_whole) as days
     from period as p inner join facts.coverage as c on c.date between p.start_date and p.date
     group by p.date
 ),

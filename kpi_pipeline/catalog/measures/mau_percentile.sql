@@ -1,8 +1,11 @@
 -- A percentile of MAU over the production hubs that were in service on every day of the window, zeros included.
 with day as (
-    select date, status_30_days
-    from facts.coverage
-    where date <= $as_of
+    select
+        c.date,
+        case when c.status_30_days = 'ok' and m.date is not null then 'incomplete' else c.status_30_days end as status_30_days
+    from facts.coverage as c
+    left join facts.missing_activity as m on c.date = m.date and m.grain = 'organisation'
+    where c.date <= $as_of
 ),
 
 -- Versions of a hub don't share a day, so the days that they cover add up.

@@ -25,6 +25,7 @@ from kpi_pipeline.stages.checks.model import (
     evaluate,
     freshness_check,
     newest_data,
+    parts_check,
     refuse_if_wrong,
 )
 
@@ -62,5 +63,6 @@ __all__ = [
     "evaluate",
     "freshness_check",
     "newest_data",
+    "parts_check",
     "refuse_if_wrong",
 ]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from kpi_pipeline.contracts import RECORDS, Table
 from kpi_pipeline.errors import PublishRefusedError
-from kpi_pipeline.warehouse import Connection, quote, run
+from kpi_pipeline.warehouse import Connection, quote, run, sql
 
 SAMPLE_ROWS = 5
 
@@ -73,9 +73,12 @@ def null_check(table: Table) -> Check:
 
 
 def newest_data(source: str) -> str:
-    """SQL for the newest day that a source's own data speaks of, up to $as_of."""
+    """SQL for the newest day that a source's own data speaks of, up to $as_of; of a live source, with all its parts."""
     day = RECORDS[source].day
-    return f"select max({day}) from {quote('raw.' + source)} where {day} <= $as_of"
+    return (
+        f"select least((select max({day}) from {quote('raw.' + source)} where {day} <= $as_of), "
+        f"(select min(last_day) from ({sql('stages', 'parts_covered')}) where source = '{source}'))"
+    )
 
 
 def freshness_check(source: str) -> Check:
@@ -88,6 +91,18 @@ def freshness_check(source: str) -> Check:
         f"select newest, $as_of::date - newest as age_days, $max_age_days as max_age_days "
         f"from (select ({newest_data(source)}) as newest) "
         f"where $max_age_days::integer is not null and (newest is null or $as_of::date - newest > $max_age_days)",
+    )
+
+
+def parts_check(source: str) -> Check:
+    """Every part of a live source got through; one that doesn't is news: the others count, and values say so."""
+    return Check(
+        "every_part_is_fetched",
+        f"raw.{source}",
+        "WARN",
+        "The last fetch got through for every part of a live source (cluster, hub, repository, ...).",
+        f"select part, problem, problem_since from raw.parts where source = '{source}' and is_wanted "
+        "and problem is not null",
     )
 
 

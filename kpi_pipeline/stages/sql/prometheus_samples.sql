@@ -15,7 +15,7 @@ sample as (
     select
         labels,
         labels is not null and samples is not null as is_series,
-        md5(list_sort(list_filter(map_entries(labels), lambda label: label.key <> 'le'))::varchar) as series_id,
+        md5(list_sort(list_filter(map_entries(labels), lambda label: label.key <> 'le'))::varchar || $server) as series_id,
         unnest(case when labels is null or samples is null then [null] else samples end) as sample
     from labelled
 )

@@ -20,6 +20,17 @@ select
     case
         when h.source = 'hub_activity' and h.connected
             then (select $as_of::date - min(date) + 1 from raw.hub_activity where date <= $as_of)
-    end as days_expected
+    end as days_expected,
+    w.parts,
+    w.parts_whole
 from temp.source_health as h
+left join (
+    select
+        source,
+        count(*) as parts,
+        count(*) filter (where (source, part) not in (select (source, part) from temp.missing_days)) as parts_whole
+    from raw.parts
+    where is_wanted
+    group by source
+) as w on h.source = w.source
 order by h.source

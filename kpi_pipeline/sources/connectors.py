@@ -1,0 +1,20 @@
+"""Which connector a live source of kpi.toml is fetched by. Nothing of any vendor is here."""
+
+from kpi_pipeline.settings.base import Live
+from kpi_pipeline.settings.sources import ApiMetricsPrometheus, HubActivityPrometheus, UptimePrometheus
+from kpi_pipeline.sources import prometheus
+from kpi_pipeline.sources.walk import Connector, Tools
+
+
+def connector(source: str, configured: Live, tools: Tools) -> Connector:
+    """The connector of a source, ready to be asked.
+
+    Raises:
+        ConfigError: an environment variable that kpi.toml names holds nothing.
+    """
+    match configured:
+        case HubActivityPrometheus():
+            return prometheus.Activity(source, configured, tools)
+        case ApiMetricsPrometheus() | UptimePrometheus():
+            return prometheus.Metrics(source, configured, tools)
+    raise NotImplementedError(type(configured).__name__)

@@ -1,0 +1,183 @@
+"""Whatever goes wrong between us and a vendor, in the end the warehouse has what the server holds, once each."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kpi_pipeline_tests.live.fake_prometheus import FakePrometheus
+from kpi_pipeline_tests.live.fetched import LIMITS, Killed, Nights, TurnedClock, Vendor
+from kpi_pipeline_tests.live.server import (
+    Fault,
+    Plan,
+    Served,
+    an_error_object,
+    cut_off,
+    http_date,
+    served,
+    short_length,
+    slow,
+    status,
+    too_many,
+    torn,
+)
+
+VENDORS: dict[str, Callable[[], Vendor]] = {"prometheus": FakePrometheus}
+FAULTS: dict[str, Fault] = {
+    "429, wait some seconds": too_many(retry_after="7"),
+    "429, wait until a date": too_many(retry_after=http_date(20)),
+    "429, no word how long": too_many(),
+    "403, secondary limit": too_many(status=403),
+    "500": status(500),
+    "502": status(502),
+    "torn in mid-body": torn,
+    "short Content-Length": short_length,
+    "cut off JSON": cut_off,
+    "an object where a list belongs": an_error_object,
+    "slow bytes": slow,
+}
+
+
+@pytest.fixture(params=sorted(VENDORS))
+def vendor(request: pytest.FixtureRequest) -> Vendor:
+    made: Vendor = VENDORS[request.param]()
+    return made
+
+
+@contextmanager
+def nights(vendor: Vendor, folder: Path, plan: Plan | None = None) -> Iterator[tuple[Nights, Served]]:
+    with served(vendor.app, plan) as server:
+        yield Nights(folder, vendor, server.url, TurnedClock(vendor.night)), server
+
+
+def test_undisturbed(vendor: Vendor, tmp_path: Path) -> None:
+    with nights(vendor, tmp_path) as (fetched, server):
+        (outcome,) = fetched.fetch_until_through()
+        assert fetched.loaded() == vendor.rows()
+        assert vendor.rows()
+        assert outcome.requests == len(server.requests)
+        assert outcome.pages > 0
+        fetched.assert_nothing_secret()
+
+
+def test_the_next_night_reads_little_and_adds_what_is_new(vendor: Vendor, tmp_path: Path) -> None:
+    with nights(vendor, tmp_path) as (fetched, server):
+        fetched.fetch_until_through()
+        first, before = len(server.requests), vendor.rows()
+        fetched.fetch_until_through()
+        assert fetched.loaded() == before
+        assert len(server.requests) - first <= first
+        vendor.update_a_row()
+        fetched.fetch_until_through()
+        assert fetched.loaded() == vendor.rows()
+
+
+TIMES = {"once": 1, "twice": 2, "all night": 40}
+# A slow answer takes its time; one says it all.
+CASES = [(fault, how) for fault in FAULTS for how in TIMES if fault != "slow bytes" or how == "once"]
+
+
+@pytest.mark.parametrize(("fault", "how"), CASES)
+def test_a_fault(vendor: Vendor, fault: str, how: str, tmp_path: Path) -> None:
+    """At the second page: once, twice in a row, or for a whole night, after which the next one gets it."""
+    times = TIMES[how]
+    plan = Plan(dict.fromkeys(range(1, 1 + times), FAULTS[fault]), vendor.is_page)
+    with nights(vendor, tmp_path, plan) as (fetched, _):
+        if fault == "slow bytes":
+            fetched.limits = type(LIMITS)(connect_seconds=5, read_seconds=5, answer_seconds=0.3)
+        outcomes = fetched.fetch_until_through()
+        assert fetched.loaded() == vendor.rows()
+        assert len(outcomes) == 1 or times > 2
+        fetched.assert_nothing_secret()
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_clock_two_hours_off(vendor: Vendor, hours: int, tmp_path: Path) -> None:
+    """The server's clock goes wrong, and so does ours: limits are waited for by the server's, and no day ends early."""
+    skew = timedelta(hours=hours)
+    limit = too_many(retry_after=http_date(30, skew), Date=http_date(0, skew))
+    plan = Plan({1: limit}, vendor.is_page, headers=lambda: {"Date": http_date(0, skew)})
+    with nights(vendor, tmp_path, plan) as (fetched, _):
+        fetched.clock.turn(hours=-hours)
+        fetched.fetch_until_through()
+        assert max(fetched.clock.slept) < 100
+        fetched.clock.turn(hours=24)
+        fetched.fetch_until_through()
+        assert fetched.loaded() == vendor.rows()
+
+
+@pytest.mark.parametrize("page", [0, 1, 2])
+@pytest.mark.parametrize("change", ["update_a_row", "delete_a_row"])
+def test_rows_that_change_between_pages(vendor: Vendor, page: int, change: str, tmp_path: Path) -> None:
+    plan = Plan(applies=vendor.is_page, after={page: getattr(vendor, change)})
+    with nights(vendor, tmp_path, plan) as (fetched, _):
+        fetched.fetch_until_through()
+        fetched.clock.turn(days=8)
+        fetched.fetch_until_through()
+        assert fetched.loaded() == vendor.rows()
+
+
+@contextmanager
+def killed_after(writes: int) -> Iterator[list[int]]:
+    """Ends the process, as it were, before write number `writes` is on disk; counts them."""
+    made = [0]
+    sync, replace = os.fsync, Path.replace
+
+    def count() -> None:
+        if made[0] == writes:
+            raise Killed
+        made[0] += 1
+
+    def syncing(descriptor: int) -> None:
+        count()
+        sync(descriptor)
+
+    def replacing(path: Path, target: Path) -> Path:
+        count()
+        return replace(path, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", syncing)
+        patch.setattr(Path, "replace", replacing)
+        yield made
+
+
+def test_killed_between_any_two_writes(vendor: Vendor, tmp_path: Path) -> None:
+    """The next run goes on: nothing is asked twice but what was under way, and nothing is missing or doubled."""
+    with nights(vendor, tmp_path / "undisturbed") as (fetched, server):
+        with killed_after(-1) as writes:
+            fetched.fetch_until_through()
+        undisturbed = len(server.requests)
+        fetched.fetch_until_through()
+        # A run that is killed when all is landed is followed by a night of its own.
+        another, landed = len(server.requests) - undisturbed, fetched.landed()
+    assert writes[0] > 10
+    for number in range(writes[0]):
+        with nights(vendor, tmp_path / str(number)) as (fetched, server):
+            with killed_after(number), pytest.raises(Killed):
+                fetched.fetch()
+            fetched.fetch_until_through()
+            assert fetched.landed() == landed
+            # Loading takes its time; the same files are loaded as the same rows.
+            assert number % 9 or fetched.loaded() == vendor.rows()
+            assert len(server.requests) <= undisturbed + max(another, ASKED_AGAIN)
+
+
+# The page that was under way, and what comes before the parts, which is asked by every run.
+ASKED_AGAIN = 3
+
+
+@pytest.mark.parametrize("requests", [1, 4, 7])
+def test_a_budget_that_is_too_small_for_a_night(vendor: Vendor, requests: int, tmp_path: Path) -> None:
+    with nights(vendor, tmp_path) as (fetched, server):
+        fetched.requests = requests
+        for _ in range(60):
+            outcome = fetched.fetch()
+            assert outcome.requests <= requests
+            if not outcome.unfinished and not outcome.problems:
+                break
+        assert fetched.loaded() == vendor.rows()
+        assert len(server.requests) > requests
