@@ -22,7 +22,7 @@ check: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: .venv/.dev
+pytest: .venv/.dev .venv/.npm
 	@scripts/install-system-packages
 	@scripts/run-tests
 
@@ -37,7 +37,7 @@ lock: ## Work out the lock files anew from pyproject.toml
 	@scripts/lock
 
 clean: ## Remove the virtual environment and caches; data stays: the landing zone can't be made again
-	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv kpi_pipeline_tests/npm/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Versions and hashes come from the lock files; where packages are fetched from is the machine's affair.
 .venv/.run: requirements.lock pyproject.toml
@@ -50,4 +50,9 @@ clean: ## Remove the virtual environment and caches; data stays: the landing zon
 .venv/.dev: .venv/.run requirements-dev.lock
 	@echo "Installing what the tests need into .venv ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.npm: .venv/.run kpi_pipeline_tests/npm/package-lock.json
+	@echo "Installing what the tests need from npm ..."
+	@npm ci --prefix kpi_pipeline_tests/npm --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
