@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,14 +12,21 @@ from typing import Literal
 import duckdb
 from rich.console import Console
 
-from kpi_pipeline import catalog, settings
+from kpi_pipeline import catalog, clock, settings
 from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.errors import KpiError
+from kpi_pipeline.fetching import Glance
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.settings import Settings
+from kpi_pipeline.settings.base import Live
+from kpi_pipeline.sources.connectors import connector
 from kpi_pipeline.sources.files import LIST_KINDS, list_files
+from kpi_pipeline.sources.transport import Budget
+from kpi_pipeline.sources.walk import Tools
 from kpi_pipeline.stages.publish import DATABASE
 
+# What looking at a live source may cost.
+LOOK_REQUESTS, LOOK_SECONDS = 500, 60.0
 State = Literal["ok", "note", "problem"]
 MARKS: dict[State, str] = {
     "ok": "[green]ok     [/green]",
@@ -85,6 +93,9 @@ def _source(configured: Settings, name: str) -> Iterator[Finding]:
     if source is None:
         yield Finding("note", name, f"not connected: name it as [sources.{name}] in kpi.toml to connect it")
         return
+    if isinstance(source, Live):
+        yield from _live_source(name, source)
+        return
     path = configured.source_path(source.path)
 
     def look() -> str:
@@ -93,6 +104,17 @@ def _source(configured: Settings, name: str) -> Iterator[Finding]:
         return f"{len(files)} file(s) in {path}, newest of {datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M} UTC"
 
     yield _tried(name, look)
+
+
+def _live_source(name: str, source: Live) -> Iterator[Finding]:
+    """Asks it a few questions; nothing is fetched."""
+    try:
+        with closing(connector(name, source, Tools())) as asked:
+            glance = Glance(clock.now(), Budget(requests=LOOK_REQUESTS, seconds=LOOK_SECONDS))
+            for seen in asked.examine(glance):
+                yield Finding(seen.state, name, seen.words)
+    except KpiError as error:
+        yield Finding("problem", name, str(error))
 
 
 def _landing(configured: Settings) -> Iterator[Finding]:

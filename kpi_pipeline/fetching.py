@@ -3,6 +3,7 @@
 What belongs here: the order of things, and what becomes of a part that fails. What never does: a vendor, or a page.
 """
 
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -246,9 +247,12 @@ class _Fetch:
             jobs = {pool.submit(self._fetch_part, part): part for part in parts}
             try:
                 waiting: set[Future[None]] = set(jobs)
+                told = time.monotonic()
                 while waiting:
                     _, waiting = wait(waiting, TELL_SECONDS, FIRST_COMPLETED)
-                    self.tell(self.progress.words())
+                    if waiting and time.monotonic() - told >= TELL_SECONDS:
+                        told = time.monotonic()
+                        self.tell(self.progress.words())
                 for job in jobs:
                     job.result()
             except BaseException:

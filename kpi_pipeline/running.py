@@ -180,8 +180,11 @@ class _Follower(logging.Handler):
         self.materialized, self.published = 0, False
 
     def emit(self, record: logging.LogRecord) -> None:
-        event = getattr(record, "dagster_meta", {}).get("dagster_event")
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
         if event is None:
+            if record.levelno == logging.INFO:
+                self._tell(meta.get("orig_message", ""))
             return
         step = (event.step_key or "").replace("_", " ")
         match event.event_type_value:
@@ -203,6 +206,13 @@ class _Follower(logging.Handler):
                     self.problems.append(_reason(event, step))
             case "RUN_FAILURE" | "PIPELINE_FAILURE" if not self.problems:
                 self.problems.append(event.message or "the run failed")
+
+    def _tell(self, text: str) -> None:
+        """What a step says of itself while it is under way: how far a fetch is."""
+        if self.progress and self.task is not None:
+            self.progress.update(self.task, description=text)
+        else:
+            self.console.print(f"[{self.done}/{self.steps}] {text}", highlight=False, markup=False, soft_wrap=True)
 
     def _advance(self, text: str) -> None:
         self.done += 1

@@ -23,9 +23,11 @@ from kpi_pipeline.sources.transport import BadAnswerError, Question, Reply, Tran
 from kpi_pipeline.sources.walk import Fetched, Seen, Tools, Walk, named_by_content
 
 DAY = timedelta(days=1)
-# A sample of midnight belongs to the day that begins: a day is asked for at its last millisecond.
+# A sample of midnight belongs to the day that begins: a day is asked for at its last millisecond. Which range is then
+# the day depends on the server: up to Prometheus 2 a range has both its ends, from 3 on it lacks the first.
 LAST_MOMENT = timedelta(milliseconds=86_399_999)
-WHOLE_DAY = "86399999ms"
+WITH_BOTH_ENDS, WITHOUT_THE_FIRST = "86399999ms", "86400000ms"
+ENDS = "count_over_time(vector(1)[60s:60s])"
 # A day is looked at every so often to see whether the server worked then.
 LOOKS_EVERY = timedelta(minutes=5)
 LOOKS_A_DAY = DAY // LOOKS_EVERY
@@ -45,12 +47,17 @@ class Server:
     transport: Transport
     base: str
 
-    def query(self, walk: Walk, expression: str) -> list[Any]:
-        """An instant query, as of now: its vector."""
-        reply = walk.get(
-            self.transport, Question(f"{self.base}/query", (("query", expression),), check=_an_answer("vector"))
-        )
-        return list(reply.json()["data"]["result"])
+    def query(self, walk: Walk, expression: str, at: datetime | None = None) -> list[Any]:
+        """An instant query, as of a moment or now: its vector."""
+        moment = (("time", f"{at.timestamp():.3f}"),) if at else ()
+        asked = Question(f"{self.base}/query", (("query", expression), *moment), check=_an_answer("vector"))
+        return list(walk.get(self.transport, asked).json()["data"]["result"])
+
+    def whole_day(self, walk: Walk) -> str:
+        """The range that is a day, for this server: two of two steps are in a range that has both its ends."""
+        midnight = datetime.combine(walk.started_at.date(), time(), UTC)
+        (steps,) = self.query(walk, ENDS, midnight)
+        return WITH_BOTH_ENDS if steps["value"][1] == "2" else WITHOUT_THE_FIRST
 
     def now(self, walk: Walk) -> datetime:
         """What the server says the time is: of two clocks, the one that is behind says which day is over."""
@@ -97,15 +104,15 @@ class Asked:
         for transport in self._transports:
             transport.close()
 
-    def days(self, walk: Walk, server: Server) -> tuple[list[date], Days, dict[str, Any]]:
-        """The days to read, those of them that the server has wholly observed, and the next cursor."""
+    def days(self, walk: Walk, server: Server, whole_day: str) -> tuple[list[date], Days, dict[str, Any]]:
+        """The days to read, those that are covered then, and the next cursor."""
         last = _last_closed_day(min(walk.started_at, server.now(walk)))
         since = self.configured.since or _day(walk.cursor.get("since")) or last - HISTORY_DAYS * DAY
         asked = _day(walk.cursor.get("asked"))
         first = max(since, asked - HOPE_DAYS * DAY) if asked else since
         again = [day for day in single(walk.covered) if day <= last][-READ_AGAIN:]
         wanted = sorted({*missing(first, last, walk.covered), *again})
-        shares = self._observed(walk, server, wanted)
+        shares = self._observed(walk, server, wanted, whole_day)
         whole = [day for day in wanted if shares.get(day, 0) >= self.configured.min_observed * LOOKS_A_DAY]
         covered = walk.covered
         for day in whole:
@@ -113,9 +120,9 @@ class Asked:
         cursor = {"since": since.isoformat(), "asked": max(last, asked or last).isoformat()}
         return [day for day in wanted if shares.get(day)], covered, cursor
 
-    def _observed(self, walk: Walk, server: Server, days: list[date]) -> dict[date, int]:
+    def _observed(self, walk: Walk, server: Server, days: list[date], whole_day: str) -> dict[date, int]:
         """How often, of LOOKS_A_DAY looks, there was anything to see; a day without is left out."""
-        expression = f"count_over_time(({self.configured.observed})[{WHOLE_DAY}:{LOOKS_EVERY.seconds}s])"
+        expression = f"count_over_time(({self.configured.observed})[{whole_day}:{LOOKS_EVERY.seconds}s])"
         found: dict[date, int] = {}
         for begin in range(0, len(days), DAYS_AT_ONCE):
             some = days[begin : begin + DAYS_AT_ONCE]
@@ -181,21 +188,21 @@ class Activity(Asked):
 
     configured: HubActivityPrometheus
 
-    @property
-    def query(self) -> str:
+    def query(self, whole_day: str) -> str:
         """The user-days of the day that ends at the moment it is evaluated for."""
         asked = self.configured
         return (
             f"count by ({asked.hub_label}, {asked.username_label}) (max_over_time(kube_pod_annotations"
-            f'{{pod=~"{asked.pods}", {asked.username_label}=~".+"}}[{WHOLE_DAY}]))'
+            f'{{pod=~"{asked.pods}", {asked.username_label}=~".+"}}[{whole_day}]))'
         )
 
     def fetch(self, walk: Walk) -> Fetched:
         """Lands each day that isn't covered yet; what a server says of it later may only add to it."""
         server = self._servers[walk.part]
-        days, covered, cursor = self.days(walk, server)
+        whole_day = server.whole_day(walk)
+        days, covered, cursor = self.days(walk, server, whole_day)
         for day in days:
-            reply = server.query_range(walk, self.query, _end(day), _end(day), DAY)
+            reply = server.query_range(walk, self.query(whole_day), _end(day), _end(day), DAY)
             rows = len(reply.json()["data"]["result"])
             walk.land(named_by_content(f"{quote(walk.part, safe='')}/{day}", reply), reply, rows)
         return Fetched(cursor, covered)
@@ -230,7 +237,7 @@ class Metrics(Asked):
     def fetch(self, walk: Walk) -> Fetched:
         """Lands each day that isn't covered yet; what is read again takes the place of what was read before."""
         server, step = self._servers[walk.part], timedelta(seconds=self.configured.step_seconds)
-        days, covered, cursor = self.days(walk, server)
+        days, covered, cursor = self.days(walk, server, server.whole_day(walk))
         for day in days:
             for folder, query in self.queries.items():
                 # Steps are named by their ends: the last one of a day by the midnight after it.

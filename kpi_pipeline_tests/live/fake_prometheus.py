@@ -36,6 +36,7 @@ class FakePrometheus:
         }
         self.looks: dict[tuple[str, date], int] = {}
         self.skew = timedelta()
+        self.has_both_ends = True
         self.now = lambda: self.night
 
     def settings(self, url: str) -> HubActivityPrometheus:
@@ -60,6 +61,8 @@ class FakePrometheus:
             return Response({"status": "error"}, 401)
         if path == ["api", "v1", "query"] and query == "time()":
             return _answer("scalar", [0, f"{(self.now() + self.skew).timestamp():.3f}"])
+        if path == ["api", "v1", "query"] and query.startswith("count_over_time(vector(1)"):
+            return _answer("vector", [{"metric": {}, "value": [0, "2" if self.has_both_ends else "1"]}])
         if path != ["api", "v1", "query_range"]:
             return Response({"status": "error"}, 404)
         start, end, step = (float(request.query[name]) for name in ("start", "end", "step"))
