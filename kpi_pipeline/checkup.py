@@ -21,12 +21,14 @@ from kpi_pipeline.settings import Settings
 from kpi_pipeline.settings.base import Live
 from kpi_pipeline.sources.connectors import connector
 from kpi_pipeline.sources.files import LIST_KINDS, list_files
-from kpi_pipeline.sources.transport import Budget
+from kpi_pipeline.sources.transport import Budget, Limits
 from kpi_pipeline.sources.walk import Tools
 from kpi_pipeline.stages.publish import DATABASE
 
 # What looking at a live source may cost.
-LOOK_REQUESTS, LOOK_SECONDS = 500, 60.0
+LOOK_REQUESTS, LOOK_SECONDS = 500, 120.0
+# Somebody is waiting: one more try is enough.
+IMPATIENT = Limits(attempts=2, connect_seconds=5.0, read_seconds=15.0, answer_seconds=30.0, limited=1)
 State = Literal["ok", "note", "problem"]
 MARKS: dict[State, str] = {
     "ok": "[green]ok     [/green]",
@@ -109,7 +111,7 @@ def _source(configured: Settings, name: str) -> Iterator[Finding]:
 def _live_source(name: str, source: Live) -> Iterator[Finding]:
     """Asks it a few questions; nothing is fetched."""
     try:
-        with closing(connector(name, source, Tools())) as asked:
+        with closing(connector(name, source, Tools(limits=IMPATIENT))) as asked:
             glance = Glance(clock.now(), Budget(requests=LOOK_REQUESTS, seconds=LOOK_SECONDS))
             for seen in asked.examine(glance):
                 yield Finding(seen.state, name, seen.words)

@@ -30,20 +30,55 @@ from kpi_pipeline.catalog import Catalog
 NIGHTLY = "nightly"
 PROGRESS_LOGGER = "progress"
 organisation = settings.organisation_at_hand()
+zone = organisation.timezone if organisation else "UTC"
+everything = dg.AssetSelection.all()
+closing = dg.AssetSelection.assets(published.CLOSED_MONTHS)
 nightly_job = dg.define_asset_job(
-    NIGHTLY, selection=dg.AssetSelection.all(), description="Everything, from landing to published."
+    NIGHTLY, selection=everything - closing, description="Everything, from landing to published."
 )
+monthly_close_job = dg.define_asset_job(
+    "monthly_close",
+    selection=everything,
+    description="Everything, and then what is published is kept as what was reported of the last month.",
+)
+registry_job = dg.define_asset_job(
+    "registry_refresh",
+    selection=dg.AssetSelection.keys(["landing", "hub_registry"], ["raw", "hub_registry"], ["staged", "hubs"]),
+    description="The registry alone: a hub that comes or goes is noticed within hours, not only every night.",
+)
+
+
+def _as_of_run() -> dg.RunRequest:
+    return dg.RunRequest(run_key=None, partition_key=settings.load().as_of.isoformat())
 
 
 @dg.schedule(
     cron_schedule="30 2 * * *",
-    execution_timezone=organisation.timezone if organisation else "UTC",
+    execution_timezone=zone,
     job=nightly_job,
     description="Every night at 02:30 in the organisation's zone: everything, for the last closed day.",
 )
 def nightly() -> dg.RunRequest:
-    as_of = settings.load().as_of.isoformat()
-    return dg.RunRequest(run_key=None, partition_key=as_of)
+    return _as_of_run()
+
+
+@dg.schedule(
+    cron_schedule="0 5 5 * *",
+    execution_timezone=zone,
+    job=monthly_close_job,
+    description="On the 5th at 05:00 in the organisation's zone, when the last month's bills and books are in: closes it.",
+)
+def monthly_close() -> dg.RunRequest:
+    return _as_of_run()
+
+
+registry_refresh = dg.ScheduleDefinition(
+    name="registry_refresh",
+    cron_schedule="15 */6 * * *",
+    execution_timezone=zone,
+    job=registry_job,
+    description="Every six hours: the registry alone.",
+)
 
 
 @dg.logger({}, "Hands events to the process in the foreground; `kpi run` draws its progress from them.")
@@ -73,10 +108,11 @@ def build(catalog: Catalog) -> dg.Definitions:
             *outreach.ASSETS,
             *kpi.assets(catalog),
             published.asset(catalog),
+            published.close_last_month,
         ],
         asset_checks=asset_checks.definitions(catalog),
-        jobs=[nightly_job],
-        schedules=[nightly],
+        jobs=[nightly_job, monthly_close_job, registry_job],
+        schedules=[nightly, monthly_close, registry_refresh],
         resources={"pipeline": Pipeline()},
         loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress},
         # Parallelism is DuckDB's own: a process per step would cost four times the whole run.

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from kpi_pipeline import clock
-from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, max_ages, table_spec
+from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, key, max_ages, table_spec
 from kpi_pipeline.assets.common import PUBLISHED as GROUP
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.catalog import Catalog
@@ -16,9 +16,10 @@ from kpi_pipeline.landing import Landing, Pruned
 from kpi_pipeline.settings import Settings
 from kpi_pipeline.stages import checks, cluster_yaml
 from kpi_pipeline.stages.kpi import stamp
-from kpi_pipeline.stages.publish import DATABASE, Health, publish
+from kpi_pipeline.stages.publish import DATABASE, Health, close_month, publish
 from kpi_pipeline.warehouse import Connection, run, sql
 
+CLOSED_MONTHS = dg.AssetKey(["published", "closed_months"])
 # What each table is made of; their one step waits for all of it. The definitions come from the catalogue.
 READS: dict[str, tuple[str, ...]] = {
     "published.kpi_definitions": (),
@@ -116,3 +117,26 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
             )
 
     return published
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            CLOSED_MONTHS,
+            deps=[key(t.name) for t in PUBLISHED],
+            description="What was reported of a month, kept when it is closed: all that was published then, in "
+            "`published/closed/<month>/`. It is never replaced, so that a later restatement can be compared with it.",
+            group_name=GROUP,
+            kinds={"duckdb", "parquet"},
+        )
+    ],
+    name="close_month",
+)
+def close_last_month(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+    """Keeps what is published as what was reported of the last month that had ended on the as-of day."""
+    configured = pipeline.settings()
+    last_day = configured.as_of.replace(day=1) - timedelta(days=1)
+    if (configured.as_of + timedelta(days=1)).day == 1:
+        last_day = configured.as_of
+    kept = close_month(configured.published_dir, f"{last_day:%Y-%m}")
+    return dg.MaterializeResult(metadata={"month": f"{last_day:%Y-%m}", "kept_now": kept})

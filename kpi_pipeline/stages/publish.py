@@ -23,6 +23,8 @@ from kpi_pipeline.warehouse import Connection, create_statement, quote, run, sca
 DATABASE = "kpis.duckdb"
 # Every file of `published/` is a link into `.current`, itself a link to one snapshot: one rename changes them all.
 ASIDE, CURRENT, SNAPSHOTS = ".next", ".current", ".snapshots"
+# What was reported of each month that is closed.
+CLOSED = "closed"
 NEXT = "published_next"
 # Views for people, with what the database says of them.
 VIEWS = {
@@ -114,6 +116,32 @@ def swap_in(built: Path, folder: Path) -> None:
         # A table that is no longer published.
         if path.is_symlink() and path.readlink().parent == Path(CURRENT) and not path.exists():
             path.unlink()
+
+
+def close_month(folder: Path, month: str) -> bool:
+    """Keeps what is published now as what was reported of a month, under `closed/`; never a second time.
+
+    Args:
+        folder: the published folder.
+        month: such as 2026-09.
+
+    Returns:
+        Whether it was kept; False: it had been before.
+    """
+    closed = folder / CLOSED
+    target = closed / month
+    if target.exists():
+        return False
+    closed.mkdir(exist_ok=True)
+    aside = closed / f"{ASIDE}-{month}"
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree((folder / CURRENT).resolve(), aside)
+    for path in aside.iterdir():
+        sync(path)
+    sync(aside)
+    aside.replace(target)
+    sync(closed)
+    return True
 
 
 def _link(path: Path, target: str) -> None:

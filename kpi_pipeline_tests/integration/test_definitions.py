@@ -12,13 +12,17 @@ import pytest
 
 from kpi_pipeline import catalog, dictionary
 from kpi_pipeline.assets.asset_checks import definitions as check_definitions
+from kpi_pipeline.assets.common import Pipeline
 from kpi_pipeline.assets.kpi import kpi_key
+from kpi_pipeline.assets.published import close_last_month
 from kpi_pipeline.contracts import PUBLISHED, RECORDS, WAREHOUSE
 from kpi_pipeline.definitions import build, defs
 from kpi_pipeline.stages.checks import CHECKS
 from kpi_pipeline.stages.kpi import Run, compute
+from kpi_pipeline.stages.publish import swap_in
 from kpi_pipeline.stages.scorecard import Rules, score
 from kpi_pipeline.warehouse import create_tables
+from kpi_pipeline_tests.end_to_end.commands import SAMPLE
 
 LOAD = """
 import builtins, os, pathlib, socket, sys
@@ -63,6 +67,35 @@ def test_the_schedule_runs_in_the_organisations_zone(tmp_path: Path) -> None:
         text=True,
     )  # fmt: skip
     assert done.stdout.strip() == "America/New_York 30 2 * * *", done.stderr
+
+
+LAST_MONTHS = [("2026-09-30", "2026-09"), ("2026-09-29", "2026-08"), ("2026-01-05", "2025-12")]
+
+
+@pytest.mark.parametrize(("as_of", "month"), LAST_MONTHS)
+def test_the_monthly_close_keeps_what_was_published(as_of: str, month: str, tmp_path: Path) -> None:
+    built = tmp_path / "published" / ".next"
+    built.mkdir(parents=True)
+    (built / "kpis.duckdb").write_text("as reported")
+    swap_in(built, tmp_path / "published")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KPI_CONFIG", str(SAMPLE / "kpi.toml"))
+        patch.setenv("KPI_DATA_DIR", str(tmp_path))
+        patch.setenv("KPI_AS_OF", as_of)
+        result = dg.materialize([close_last_month], resources={"pipeline": Pipeline()})
+    assert result.success
+    assert (tmp_path / "published" / "closed" / month / "kpis.duckdb").read_text() == "as reported"
+
+
+def test_the_nightly_job_closes_no_month_and_the_registry_is_refreshed_alone() -> None:
+    keys = {name: defs.resolve_job_def(name).asset_layer.executable_asset_keys for name in JOBS}
+    assert keys["monthly_close"] - keys["nightly"] == {dg.AssetKey(["published", "closed_months"])}
+    assert {key.to_user_string() for key in keys["registry_refresh"]} == {
+        "landing/hub_registry", "raw/hub_registry", "staged/hubs",
+    }  # fmt: skip
+
+
+JOBS = ("nightly", "monthly_close", "registry_refresh")
 
 
 def test_workspace_loads_the_definitions() -> None:

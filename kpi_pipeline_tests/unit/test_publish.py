@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from kpi_pipeline.stages.publish import swap_in
+from kpi_pipeline.stages.publish import close_month, swap_in
 
 NAMES = ("kpis.duckdb", "hubs.parquet", "kpi_values.parquet")
 
@@ -149,3 +149,28 @@ def test_a_reader_with_the_old_database_open_goes_on(tmp_path: Path) -> None:
     with duckdb.connect(str(folder / "kpis.duckdb"), read_only=True) as reader:
         assert reader.execute(question).fetchall() == [(4, 4, 100000)]
         assert reader.execute(f"select distinct night from '{folder / 'nights.parquet'}'").fetchall() == [(4,)]
+
+
+def test_a_closed_month_stays_as_it_was_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    publish(tmp_path, "october")
+    assert close_month(folder, "2026-10")
+    publish(tmp_path, "restated")
+    assert not close_month(folder, "2026-10")
+    closed = folder / "closed" / "2026-10"
+    assert {path.name: path.read_text() for path in closed.iterdir()} == dict.fromkeys(NAMES, "october")
+    assert found(tmp_path) == dict.fromkeys(NAMES, "restated")
+    # Whole files, that no later night takes away.
+    assert not any(path.is_symlink() for path in closed.iterdir())
+
+
+@pytest.mark.parametrize("killed_after", range(4))
+def test_a_month_is_closed_whole_or_not_at_all(tmp_path: Path, killed_after: int) -> None:
+    folder = tmp_path / "published"
+    publish(tmp_path, "october")
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+        kill_after(patch, killed_after)
+        close_month(folder, "2026-10")
+    close_month(folder, "2026-10")
+    assert {path.name for path in (folder / "closed").iterdir()} == {"2026-10"}
+    assert {path.read_text() for path in (folder / "closed" / "2026-10").iterdir()} == {"october"}
