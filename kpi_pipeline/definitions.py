@@ -66,7 +66,7 @@ def nightly() -> dg.RunRequest:
     cron_schedule="0 5 5 * *",
     execution_timezone=zone,
     job=monthly_close_job,
-    description="On the 5th at 05:00 in the organisation's zone, when the last month's bills and books are in: closes it.",
+    description="On the 5th at 05:00 in the organisation's zone: closes the last month, whose bills are in.",
 )
 def monthly_close() -> dg.RunRequest:
     return _as_of_run()

@@ -21,7 +21,9 @@ OPEN_SECONDS = 5.0
 # With what Python holds beside it, a run stays below 2 GiB.
 MEMORY_LIMIT = "1792MiB"
 
-
+# DuckDB 2.0.0: after a left join whose right side is empty it takes the left columns for empty too, and drops rows of
+# what is joined and filtered next (ADR 21). Until a release mends it; a test says when.
+WRONG_OPTIMIZER = "statistics_propagation"
 # Files whose columns this process has compared with the contracts: a run opens the warehouse at each of its steps.
 _UP_TO_DATE: set[tuple[int, int]] = set()
 
@@ -84,7 +86,7 @@ class Warehouse:
         while True:
             try:
                 con = duckdb.connect(str(self.path), config=config)
-                return _set_up(con)
+                return set_up(con)
             except duckdb.IOException as error:
                 if "lock" not in str(error).lower() or time.monotonic() > until:
                     raise WarehouseError(
@@ -99,12 +101,14 @@ class Warehouse:
 
 def another(con: Connection) -> Connection:
     """A connection beside this one, to the same databases, for another thread. It sees no temporary tables."""
-    return _set_up(con.cursor())
+    return set_up(con.cursor())
 
 
-def _set_up(con: Connection) -> Connection:
+def set_up(con: Connection) -> Connection:
+    """Makes a connection one of ours: UTC, quiet, and right."""
     con.execute("set timezone = 'UTC'")
     con.execute("set enable_progress_bar = false")
+    con.execute(f"set disabled_optimizers = '{WRONG_OPTIMIZER}'")
     return con
 
 

@@ -13,7 +13,7 @@ from kpi_pipeline import catalog
 from kpi_pipeline.catalog import Example, Measure
 from kpi_pipeline.contracts import TABLES
 from kpi_pipeline.errors import CatalogError
-from kpi_pipeline.warehouse import create_tables, quote, run
+from kpi_pipeline.warehouse import create_tables, quote, run, set_up
 
 PACKAGED = Path(catalog.__file__).parent
 # What a KPI without a scope binds; an example may say otherwise.
@@ -24,7 +24,7 @@ EXAMPLES = [(m, e) for m in catalog.load().measures for e in m.examples]
 
 @pytest.mark.parametrize(("measure", "example"), EXAMPLES, ids=[f"{m.name}-{e.as_of}" for m, e in EXAMPLES])
 def test_worked_example(measure: Measure, example: Example) -> None:
-    with duckdb.connect() as con:
+    with set_up(duckdb.connect()) as con:
         create_tables(con, [TABLES[name] for name in {*measure.reads, *example.input, "facts.periods"}])
         for name, rows in example.input.items():
             for row in rows:
@@ -148,7 +148,11 @@ def test_five_headlines_are_refused(copy: Path) -> None:
     [
         ('unit = "people"', "", "monthly_active_users.toml: unit"),
         ('sources = ["hub_activity", "hub_registry"]', 'sources = ["hub_activty"]', "monthly_active_users.toml"),
-        ('reads = ["facts.active_users", "facts.coverage"]', 'reads = ["facts.users"]', "monthly_active_users.toml"),
+        (
+            '"facts.coverage", "facts.missing_activity"]',
+            '"facts.coverage", "facts.users"]',
+            "monthly_active_users.toml",
+        ),
         ('caveats = """', 'caveat = """', "monthly_active_users.toml: caveats"),
     ],
 )
@@ -169,7 +173,7 @@ def test_definition_hash_follows_the_formula_and_nothing_else(copy: Path) -> Non
     before = catalog.load(copy).kpi("impact.monthly_active_users").definition_hash
     change(copy, 'title = "Monthly active users"', 'title = "MAU"')
     assert catalog.load(copy).kpi("impact.monthly_active_users").definition_hash == before
-    change(copy, "a.mau as value", "a.wau as value", "measures/monthly_active_users.sql")
+    change(copy, "mau as value", "n as value", "measures/monthly_active_users.sql")
     assert catalog.load(copy).kpi("impact.monthly_active_users").definition_hash != before
 
 

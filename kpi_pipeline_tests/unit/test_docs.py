@@ -87,8 +87,9 @@ def test_no_path_of_a_machine(page: Path) -> None:
 
 
 def _models() -> set[type[BaseModel]]:
-    classes = (value for value in vars(settings).values() if isinstance(value, type) and issubclass(value, BaseModel))
-    return {c for c in classes if c.__module__ == settings.__name__}
+    everything = [value for module in (settings, settings.base, settings.sources) for value in vars(module).values()]
+    classes = {value for value in everything if isinstance(value, type) and issubclass(value, BaseModel)}
+    return {c for c in classes if c.__module__.startswith(settings.__name__)}
 
 
 def test_every_key_of_the_configuration_is_documented() -> None:
@@ -175,8 +176,8 @@ def test_every_column_of_a_record_is_documented() -> None:
 
 
 def test_every_check_is_documented() -> None:
-    from kpi_pipeline.stages.checks import CHECKS, freshness_check
+    from kpi_pipeline.stages.checks import CHECKS, freshness_check, parts_check
 
     text = _text(ROOT / "docs" / "operations.md")
-    for check in (*CHECKS, freshness_check("hub_activity")):
+    for check in (*CHECKS, freshness_check("hub_activity"), parts_check("hub_activity")):
         assert f"`{check.name}`" in text
