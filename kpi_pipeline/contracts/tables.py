@@ -380,6 +380,20 @@ FINGERPRINTS = Table(
 PART_STATES = ("whole", "behind", "failing", "never fetched")
 PUBLISHED: tuple[Table, ...] = (
     Table(
+        "published.organisation",
+        "Whose KPIs these are, and as of when.",
+        "organisation",
+        ("name",),
+        (
+            Column("name", "VARCHAR", "the organisation's name"),
+            Column("as_of", "DATE", "the last day that counts, UTC"),
+            Column("reporting_currency", "VARCHAR", "the currency of amounts, ISO 4217"),
+            Column("fiscal_year_first_month", "BIGINT", "the month in which the fiscal year, and so a quarter, begins"),
+            Column("min_people", "BIGINT", "values on fewer people are internal", unit="people"),
+            Column("demo", "BOOLEAN", "an invented organisation"),
+        ),
+    ),
+    Table(
         "published.kpi_definitions",
         "What each KPI means, in words, with its owner and target.",
         "KPI",
@@ -402,6 +416,39 @@ PUBLISHED: tuple[Table, ...] = (
             Column("headline", "BOOLEAN", "one of the at most four on the first screen"),
             Column("source", "VARCHAR", "the sources that it rests on"),
             Column("definition_hash", "VARCHAR", "fingerprint of definition and formula"),
+        ),
+    ),
+    Table(
+        "published.kpi_details",
+        "What stands behind a KPI: the words of the document, caveats, the formula, and where its own value stands.",
+        "KPI",
+        ("kpi_id",),
+        (
+            Column("kpi_id", "VARCHAR", "the KPI"),
+            Column("as_written", "VARCHAR", "what the document says"),
+            Column("document", "VARCHAR", "which document"),
+            Column("meaning", "VARCHAR", "exactly what is counted, without the caveats"),
+            Column("caveats", "VARCHAR", "what to mind when reading a value"),
+            Column("formula", "VARCHAR", "the SQL that computes it from the warehouse"),
+            Column("reads", "VARCHAR[]", "the tables that the formula reads"),
+            Column("sources", "VARCHAR[]", "the sources that it rests on"),
+            Column("dimensions", "VARCHAR[]", "the grains that it is broken down by"),
+            Column("beside", "VARCHAR[]", "figures that stand beside it, as <grain>:<figure>"),
+            Column("own_grain", "VARCHAR", "grain of the KPI's own value"),
+            Column("own_member", "VARCHAR", "its member"),
+            Column("no_target", "VARCHAR", "why there is no target", nullable=True),
+        ),
+    ),
+    Table(
+        "published.annotations",
+        "What readers of a chart should know: a definition changed, an outage, a workshop.",
+        "annotation",
+        ("date", "text"),
+        (
+            Column("date", "DATE", "the day"),
+            Column("text", "VARCHAR", "what happened"),
+            Column("kpis", "VARCHAR[]", "the KPIs that it is about; empty: all"),
+            Column("audience", "VARCHAR", "internal or external", values=("internal", "external")),
         ),
     ),
     Table(

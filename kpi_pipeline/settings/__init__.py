@@ -161,6 +161,15 @@ class Exemption(Strict):
         return self
 
 
+class Annotation(Strict):
+    """A dated note on charts. `kpis`: those that it is about; none: all."""
+
+    date: date
+    text: str = Field(min_length=1, max_length=200)
+    kpis: tuple[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*\\.[a-z][a-z0-9_]*$")], ...] = ()
+    audience: Literal["internal", "external"] = "internal"
+
+
 def _teams_are_a_forest(teams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Names as they are compared: trimmed, in lower case. A team is part of one other at most, and not of itself."""
     named = {team_name(team): tuple(map(team_name, parts)) for team, parts in teams.items()}
@@ -197,6 +206,7 @@ class Config(Strict):
     privacy: Privacy = Privacy()
     exclusions: tuple[Exclusion, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,7 @@ import duckdb
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, Table, table
 from kpi_pipeline.landing import sync
-from kpi_pipeline.settings import Config, Exclusion
+from kpi_pipeline.settings import Annotation, Config, Exclusion
 from kpi_pipeline.stages.checks import newest_data
 from kpi_pipeline.stages.scorecard import put_exemptions, put_targets
 from kpi_pipeline.warehouse import Connection, create_statement, quote, run, scalar, sql
@@ -46,6 +46,8 @@ VIEWS = {
     "that end on each day.",
     "issues_closed_minus_opened": "Issues closed less opened and reopened, per month, fiscal quarter and week.",
     "upstream_contributions": "Contributions to upstream projects per month and fiscal quarter, by project and kind.",
+    "kpi_series": "Values with what kind of period each covers, how it changed, and whether it may be shown outside.",
+    "headlines": "The at most four headline KPIs: the newest value and how it changed.",
     "external_values": "What may be shown outside the organisation: no internal KPI, nothing that rests on few people.",
 }
 
@@ -82,8 +84,18 @@ def publish(
     put_targets(con, catalog)
     put_exemptions(con, config.exemptions)
     _put_exclusions(con, config.exclusions)
+    _put_details(con, catalog)
+    _put_annotations(con, config.annotations)
     _put_health(con, health, as_of)
-    parameters = {"as_of": as_of, "min_people": config.privacy.min_people}
+    organisation = config.organisation
+    parameters = {
+        "as_of": as_of,
+        "min_people": config.privacy.min_people,
+        "name": organisation.name,
+        "currency": organisation.reporting_currency,
+        "fiscal_month": organisation.fiscal_year_first_month,
+        "demo": organisation.demo,
+    }
     rows = _write_tables(con, aside / DATABASE, parameters)
     _finish(aside / DATABASE)
     swap_in(aside, folder)
@@ -182,7 +194,12 @@ def _select(contract: Table) -> str:
             return f"select {columns} from kpi.scorecard order by role, kpi_id, period_start"
         case "source_parts":
             return sql("stages", "source_parts")
-        case "targets" | "exemptions" as name:
+        case "organisation":
+            return (
+                "select $name as name, $as_of::date as as_of, $currency as reporting_currency, "
+                "$fiscal_month as fiscal_year_first_month, $min_people as min_people, $demo as demo"
+            )
+        case "targets" | "exemptions" | "kpi_details" | "annotations" as name:
             return f"select * from {quote('temp.' + name)} order by all"
         case name:
             return sql("stages", f"published_{name}")
@@ -232,6 +249,35 @@ def _put_definitions(con: Connection, catalog: Catalog, as_of: date) -> None:
         }
         marks = ", ".join(f"${c.name}" for c in contract.columns)
         con.execute(f"insert into temp.kpi_definitions values ({marks})", row)
+
+
+def _put_details(con: Connection, catalog: Catalog) -> None:
+    _put_rows(
+        con,
+        table("published.kpi_details"),
+        [
+            (
+                kpi.id, kpi.as_written, kpi.document, kpi.measure.definition, kpi.measure.caveats, kpi.measure.formula,
+                list(kpi.measure.reads), [*kpi.measure.sources, *kpi.measure.better_with],
+                list(kpi.measure.dimensions), list(kpi.measure.figures), *kpi.place, kpi.no_target,
+            )
+            for kpi in catalog.kpis
+        ],
+    )  # fmt: skip
+
+
+def _put_annotations(con: Connection, annotations: Sequence[Annotation]) -> None:
+    rows = [(note.date, note.text, list(note.kpis), note.audience) for note in annotations]
+    _put_rows(con, table("published.annotations"), rows)
+
+
+def _put_rows(con: Connection, contract: Table, rows: Sequence[tuple[object, ...]]) -> None:
+    """Makes a temporary table by a published contract."""
+    run(con, f"drop table if exists temp.{contract.short_name}")
+    con.execute(create_statement(contract, contract.short_name, temporary=True))
+    marks = ", ".join("?" for _ in contract.columns)
+    for row in rows:
+        con.execute(f"insert into temp.{contract.short_name} values ({marks})", list(row))
 
 
 def _put_exclusions(con: Connection, rules: Sequence[Exclusion]) -> None:

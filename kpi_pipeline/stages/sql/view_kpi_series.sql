@@ -1,0 +1,57 @@
+-- Values with the kind of their period. Of a KPI that is known by day each value covers a window that ends then; of others a
+-- month or a quarter, perhaps to date. What it is compared with: the month or quarter before, or the window 30 days before.
+with described as (
+    select
+        v.*,
+        case
+            when v.grain like '%:rolling_30_days%' then 'rolling_30_days'
+            when v.grain like '%:week%' then 'week'
+            when v.grain like '%:quarter%' then 'quarter'
+            when bool_or(day(v.period_start) <> 1) over (partition by v.kpi_id, v.grain) then 'day'
+            when v.period_end - v.period_start > 30 then 'quarter'
+            else 'month'
+        end as period
+    from kpi_values as v
+),
+
+compared as (
+    select
+        d.*,
+        case
+            when d.period in ('day', 'rolling_30_days') then b.value
+            else lag(d.value) over (partition by d.kpi_id, d.grain, d.member, d.period order by d.period_start)
+        end as previous_value
+    from described as d
+    left join described as b
+        on
+            d.period in ('day', 'rolling_30_days')
+            and d.kpi_id = b.kpi_id
+            and d.grain = b.grain
+            and d.member = b.member
+            and d.period = b.period
+            and d.period_end - 30 = b.period_end
+)
+
+select
+    c.kpi_id,
+    c.grain,
+    c.member,
+    c.period,
+    c.period_start,
+    c.period_end,
+    c.value,
+    c.previous_value,
+    c.value - c.previous_value as change,
+    case when c.previous_value > 0 then round(100 * (c.value - c.previous_value) / c.previous_value, 1)::decimal(18, 1) end
+        as change_percent,
+    c.n,
+    c.numerator,
+    c.denominator,
+    c.status,
+    f.audience = 'external' and w.kpi_id is null as is_external
+from compared as c
+inner join kpi_definitions as f on c.kpi_id = f.kpi_id
+left join withheld_values as w
+    on c.kpi_id = w.kpi_id and c.grain = w.grain and c.member = w.member
+    and c.period_start = w.period_start and c.period_end = w.period_end
+order by c.kpi_id, c.grain, c.member, c.period, c.period_end
