@@ -330,6 +330,11 @@ def load(config: Path | None = None, data_dir: Path | None = None, as_of: date |
     )
 
 
+def data_dir() -> Path:
+    """The data folder that the environment names; a reader of what is published needs no kpi.toml."""
+    return _environment().data_dir.expanduser().resolve()
+
+
 def organisation_at_hand() -> Organisation | None:
     """The organisation, where a right configuration is at hand; definitions load without one as well."""
     try:
