@@ -19,6 +19,7 @@ import duckdb
 
 from kpi_pipeline import settings
 from kpi_pipeline.errors import KpiError
+from kpi_pipeline.warehouse import run, set_up
 
 DATABASE = "kpis.duckdb"
 Frames = Literal["polars", "pandas"]
@@ -38,8 +39,7 @@ class Published:
 
     def __init__(self, path: Path, frames: Frames = "polars") -> None:
         self.path, self.frames = path, frames
-        self._con = duckdb.connect(str(path), read_only=True)
-        self._con.execute("set timezone = 'UTC'")
+        self._con = set_up(duckdb.connect(str(path), read_only=True))
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +60,17 @@ class Published:
         """What a query gives, as a frame. Values go into `parameters`, as `$name` in the query."""
         relation = self._con.sql(query, params=dict(parameters)) if parameters else self._con.sql(query)
         return relation.pl() if self.frames == "polars" else relation.df()
+
+    def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """What a query gives, as tuples."""
+        return run(self._con, query, parameters)
+
+    def records(self, query: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """What a query gives, as dictionaries by column."""
+        bound = dict(parameters or {})
+        result = self._con.execute(query, bound) if bound else self._con.execute(query)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def tables(self) -> Any:
         """The tables and views, with what each is: columns name, kind (table, view), description."""

@@ -1,0 +1,482 @@
+"""The site: pages that open from a disk or any web server, and ask nobody for anything.
+
+What belongs here: which pages there are, and what is on each. What never does: how a number is written (words), drawn
+(charts) or chosen (edition), and anything that isn't published.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import altair
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from kpi_pipeline.published import Published
+from kpi_pipeline.report import charts, words
+from kpi_pipeline.report.charts import Chart
+from kpi_pipeline.report.edition import Audience, Edition, Figure, Kpi, Point, Score
+
+AUDIENCES: tuple[Audience, ...] = ("internal", "external")
+SPARK_POINTS, SPARK_WIDTH, SPARK_HEIGHT = 90, 200, 46
+DAYS_ON_FIRST_SCREEN = 400
+SCORED = ("met", "near", "missed", "insufficient", "stale", "no data", "exempt", "no target")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the site: whose KPIs are on it, and which of their breakdowns are drawn how.
+
+    Args:
+        themes: of the organisation's document.
+        first: charts of the first screen, as KPI ids, or id and dimension.
+    """
+
+    file: str
+    title: str
+    short: str
+    about: str
+    themes: tuple[str, ...]
+    first: tuple[tuple[str, str | None], ...] = ()
+
+
+PARTS = (
+    Part(
+        "infrastructure.html",
+        "Running infrastructure and active users",
+        "Infrastructure",
+        "The hubs and clusters that run, and how many people use them.",
+        ("impact", "running_infrastructure"),
+        (("impact.monthly_active_users", None), ("impact.communities_served", None)),
+    ),
+    Part(
+        "finances.html",
+        "Finances",
+        "Finances",
+        "Revenue and costs by category, recognised in the month that they are for.",
+        ("sustainability",),
+        (("sustainability.monthly_revenue", "category"), ("sustainability.monthly_operational_costs", "category")),
+    ),
+    Part(
+        "upstream.html",
+        "Upstream",
+        "Upstream",
+        "Contributions to the open source projects that the hubs depend on.",
+        ("upstream",),
+        (("upstream.upstream_contributions", "kind"),),
+    ),
+    Part(
+        "engineering.html",
+        "Engineering",
+        "Engineering",
+        "What it costs and how long it takes to run hubs and to close issues.",
+        ("engineering",),
+    ),
+    Part(
+        "guidance.html",
+        "Guidance and impact",
+        "Guidance",
+        "Support, satisfaction, and what came of the use of the hubs.",
+        ("community_guidance", "qualitative", "impact_centric"),
+    ),
+)
+# Amounts of members that sum to the whole.
+STACKED = {
+    "sustainability.monthly_revenue",
+    "sustainability.monthly_operational_costs",
+    "upstream.upstream_contributions",
+    "community_guidance.nbgitpuller_clicks",
+    "impact_centric.publications_from_hubs",
+}
+
+
+@dataclass
+class Section:
+    """A part, filled."""
+
+    part: Part
+    kpis: list[Kpi]
+    groups: list[tuple[Kpi, list[Chart]]] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+
+    @property
+    def file(self) -> str:
+        return self.part.file
+
+    @property
+    def title(self) -> str:
+        return self.part.title
+
+    @property
+    def about(self) -> str:
+        return self.part.about
+
+
+Tell = Callable[[int, int, str], None]
+
+
+def build(published: Published, folder: Path, tell: Tell = lambda _done, _total, _what: None) -> list[Path]:
+    """Writes both editions into an empty folder, `internal/` and `external/`; the same database gives the same bytes.
+
+    Args:
+        tell: is told how many pages are done, of how many, and which comes.
+
+    Returns:
+        The pages.
+    """
+    written = []
+    for audience in AUDIENCES:
+        site = _Site(Edition(published, audience), folder / audience)
+        written += site.write(tell)
+    return written
+
+
+class _Site:
+    """One edition."""
+
+    def __init__(self, edition: Edition, folder: Path) -> None:
+        self.edition, self.folder = edition, folder
+        self.currency = edition.organisation.currency
+        self.sections = list(_sections(edition))
+        self.latest_score = {
+            kpi_id: [score for score in edition.scores if score.kpi_id == kpi_id] for kpi_id in edition.kpis
+        }
+        self.environment = self._environment()
+
+    def write(self, tell: Tell) -> list[Path]:
+        pages = list(self._pages())
+        for number, (file, make) in enumerate(pages):
+            tell(number, len(pages), f"{self.edition.audience}/{file}")
+            path = self.folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(make(), encoding="utf-8")
+        self._assets()
+        return [self.folder / file for file, _ in pages]
+
+    def _pages(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        yield "index.html", self._index
+        for section in self.sections:
+            yield section.file, partial(self._section, section)
+        if self.edition.scores:
+            yield "scorecards.html", self._scorecards
+        if self.edition.communities:
+            yield "communities.html", self._communities
+            for community in self.edition.communities:
+                yield _community_file(community["community"]), partial(self._community, community)
+        yield "definitions.html", self._definitions
+        if self.edition.health:
+            yield "health.html", self._health
+        for kpi in self.edition.kpis.values():
+            yield kpi_file(kpi), partial(self._kpi, kpi)
+
+    def _index(self) -> str:
+        drawn = []
+        for section in self.sections:
+            section.charts = [chart for pair in section.part.first if (chart := self._first_chart(*pair)) is not None]
+            if section.charts:
+                drawn.append(section)
+        counts = [(status, sum(s.status == status for s in self._closed())) for status in SCORED]
+        health = [row for row in self.edition.health if row["freshness"] != "not connected"]
+        return self._render(
+            "index.html",
+            "index.html.j2",
+            "Overview",
+            headlines=self.edition.headlines,
+            sections=drawn,
+            tally=[(status, count) for status, count in counts if count],
+            late=[words_of(row["source"]) for row in health if row["freshness"] in ("late", "no data")],
+            connected=len(health),
+            charts=True,
+        )
+
+    def _first_chart(self, kpi_id: str, dimension: str | None) -> Chart | None:
+        kpi = self.edition.kpis.get(kpi_id)
+        if kpi is None:
+            return None
+        if dimension is None:
+            return charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi_id), DAYS_ON_FIRST_SCREEN)
+        return charts.by_dimension(kpi, dimension, self.currency, "stacked" if kpi_id in STACKED else None)
+
+    def _section(self, section: Section) -> str:
+        section.groups = [(kpi, self._charts_of(kpi)) for kpi in section.kpis]
+        return self._render(
+            section.file, "section.html.j2", section.title, section=section, charts=any(d for _, d in section.groups)
+        )
+
+    def _charts_of(self, kpi: Kpi) -> list[Chart]:
+        """Its own values, and those by each dimension that has few enough members to be told apart."""
+        own = [charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi.kpi_id))] if kpi.latest else []
+        kind: charts.Kind | None = "stacked" if kpi.kpi_id in STACKED else None
+        drawn = [charts.by_dimension(kpi, d, self.currency, kind) for d in kpi.dimensions if d != kpi.own_grain]
+        return own + [chart for chart in drawn if chart is not None]
+
+    def _kpi(self, kpi: Kpi) -> str:
+        scores = self.latest_score[kpi.kpi_id]
+        closed = [score for score in scores if score.is_closed]
+        is_on_hubs = "hub_activity" in kpi.sources
+        drawn = self._charts_of(kpi)
+        return self._render(
+            kpi_file(kpi),
+            "kpi.html.j2",
+            kpi.title,
+            kpi=kpi,
+            drawn=drawn,
+            charts=bool(drawn),
+            scores=scores,
+            scored=(closed or scores or [None])[-1],  # type: ignore[list-item]
+            notes=self.edition.notes_on(kpi.kpi_id),
+            newest_data=self.edition.newest_data,
+            exclusions=self.edition.exclusions if is_on_hubs else [],
+            latest_by=[(d, points) for d in kpi.dimensions if d != kpi.own_grain and (points := _latest(kpi, d))],
+        )
+
+    def _scorecards(self) -> str:
+        roles: dict[str, list[tuple[Kpi, Score | None, Score | None]]] = {}
+        for kpi in self.edition.kpis.values():
+            if not kpi.role or not (scores := self.latest_score[kpi.kpi_id]):
+                continue
+            closed = [score for score in scores if score.is_closed]
+            running = [score for score in scores if not score.is_closed]
+            roles.setdefault(kpi.role, []).append(
+                (kpi, closed[-1] if closed else None, running[-1] if running else None)
+            )
+        return self._render("scorecards.html", "scorecards.html.j2", "Role scorecards", roles=sorted(roles.items()))
+
+    def _closed(self) -> list[Score]:
+        """The score of the last closed period of each KPI."""
+        return [
+            closed[-1]
+            for scores in self.latest_score.values()
+            if (closed := [score for score in scores if score.is_closed])
+        ]
+
+    def _communities(self) -> str:
+        mau = self.edition.kpis["impact.monthly_active_users"].by("community")
+        rows = [
+            {
+                **community,
+                "file": _community_file(community["community"]),
+                "mau": mau[name][-1].value if (name := community["community"]) in mau else None,
+            }
+            for community in self.edition.communities
+        ]
+        return self._render("communities.html", "communities.html.j2", "Communities", communities=rows)
+
+    def _community(self, community: dict[str, Any]) -> str:
+        name = community["community"]
+        with_values = [(kpi, points) for kpi in self.edition.kpis.values() if (points := kpi.by("community").get(name))]
+        drawn = [
+            charts.of_member(kpi, "community", points, self.currency, self.edition.notes_on(kpi.kpi_id))
+            for kpi, points in with_values
+            if len(points) > 1
+        ]
+        return self._render(
+            _community_file(name),
+            "community.html.j2",
+            name,
+            community=community,
+            drawn=drawn,
+            charts=bool(drawn),
+            values=[(kpi, points[-1]) for kpi, points in with_values],
+        )
+
+    def _definitions(self) -> str:
+        groups: dict[str, list[Kpi]] = {}
+        for kpi in sorted(self.edition.kpis.values(), key=lambda kpi: (kpi.role or "", kpi.kpi_id)):
+            groups.setdefault(kpi.role or kpi.theme or "other", []).append(kpi)
+        return self._render("definitions.html", "definitions.html.j2", "Definitions", groups=list(groups.items()))
+
+    def _health(self) -> str:
+        return self._render(
+            "health.html",
+            "health.html.j2",
+            "Data health",
+            health=[row for row in self.edition.health if row["freshness"] != "not connected"],
+            parts_of_sources=self.edition.parts,
+            exclusions=self.edition.exclusions,
+        )
+
+    def _render(self, file: str, template: str, title: str, **more: Any) -> str:
+        return self.environment.get_template(template).render(
+            organisation=self.edition.organisation,
+            audience=self.edition.audience,
+            navigation=self._navigation(),
+            current=file,
+            root="../" * file.count("/"),
+            title=title,
+            **{"charts": False, **more},
+        )
+
+    def _navigation(self) -> list[dict[str, str]]:
+        pages = [("index.html", "Overview"), *((section.file, section.part.short) for section in self.sections)]
+        if self.edition.scores:
+            pages.append(("scorecards.html", "Roles"))
+        if self.edition.communities:
+            pages.append(("communities.html", "Communities"))
+        pages.append(("definitions.html", "Definitions"))
+        if self.edition.health:
+            pages.append(("health.html", "Data health"))
+        return [{"file": file, "short": short} for file, short in pages]
+
+    def _assets(self) -> None:
+        folder = self.folder / "assets"
+        folder.mkdir(parents=True, exist_ok=True)
+        static = resources.files("kpi_pipeline").joinpath("report", "static")
+        for name in ("style.css", "report.js"):
+            (folder / name).write_bytes(static.joinpath(name).read_bytes())
+        (folder / "vega.js").write_text(vega(), encoding="utf-8")
+
+    def _environment(self) -> jinja2.Environment:
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("kpi_pipeline", "report/templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        unit = partial(words.unit, currency=self.currency)
+        environment.filters |= {
+            "day": words.day,
+            "short_day": words.short_day,
+            "number": words.number,
+            "unit": unit,
+            "status": words.status,
+            "slug": words.slug,
+            "words": words_of,
+            "page": kpi_file,
+            "spark": spark,
+            "change": lambda point: words.change(point.change, point.percent),
+            "period": _period,
+            "score_period": _score_period,
+            "before": lambda kpi: BEFORE[kpi.period],
+            "data_until": self._data_until,
+            "data": self._data,
+            "over": lambda chart: OVER[chart.period],
+            "value_of": lambda value, kpi: words.with_unit(value, kpi.unit, self.currency),
+            "title_in": lambda title, role: title.removesuffix(f": {role}"),
+        }
+        return environment
+
+    def _data_until(self, kpi: Kpi) -> date | None:
+        """The newest day of which all its sources have data."""
+        found = [newest for source in kpi.sources if (newest := self.edition.newest_data.get(source)) is not None]
+        # A registry may rest for months and is up to date all the same.
+        dated = [newest for newest, source in zip(found, kpi.sources, strict=False) if source != "hub_registry"]
+        return min(dated or found, default=None)
+
+    def _data(self, chart: Chart) -> Markup:
+        """A chart's specification and rows, as JSON that can stand in a page."""
+        labelled = [(*row, *_labels(row, chart, self.currency)) for row in chart.rows]
+        content = {
+            "kpi": chart.kpi_id,
+            "grain": chart.grain,
+            "columns": charts.COLUMNS,
+            "rows": labelled,
+            "notes": [(when, words.short_day(date.fromisoformat(when)), text) for when, text in chart.notes],
+            "targets": chart.targets,
+            "spec": chart.spec,
+        }
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        # Nothing in it can end the element that it stands in.
+        return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
+
+
+BEFORE = {"day": "30 days before", "month": "the month before", "quarter": "the quarter before"}
+OVER = {"day": "daily", "month": "by month", "quarter": "by quarter"}
+
+
+def vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, of exactly the version that the charts are written for."""
+    bundle = vl_convert.javascript_bundle(vl_version=".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2]))
+    return f"(() => {{\n{bundle}\n}})();\n"
+
+
+def kpi_file(kpi: Kpi) -> str:
+    return f"kpi/{kpi.kpi_id}.html"
+
+
+def _community_file(name: str) -> str:
+    return f"community/{words.slug(name)}.html"
+
+
+def words_of(name: str) -> str:
+    """A name of the database in words."""
+    return name.replace("_", " ")
+
+
+def _sections(edition: Edition) -> Iterator[Section]:
+    for part in PARTS:
+        kpis = [kpi for kpi in edition.kpis.values() if kpi.theme in part.themes]
+        if kpis:
+            # Headlines first.
+            yield Section(part, sorted(kpis, key=lambda kpi: (not kpi.headline, part.themes.index(kpi.theme or ""))))
+
+
+def _latest(kpi: Kpi, dimension: str) -> list[Point]:
+    """The newest value of each member that has one as of the newest period, the largest first."""
+    newest = [points[-1] for points in kpi.by(dimension).values()]
+    last = max((point.end for point in newest), default=None)
+    current = [point for point in newest if point.end == last]
+    return sorted(current, key=lambda point: (-(point.value or Decimal(0)), point.member))
+
+
+def _period(thing: Point | Figure) -> str:
+    return words.period(thing.period, thing.start, thing.end)
+
+
+def _score_period(score: Score) -> str:
+    kind = "quarter" if (score.end - score.start).days > 31 else "month"
+    shown = (
+        words.quarter(score.start)
+        if kind == "quarter" or not score.is_closed
+        else words.period(kind, score.start, score.end)
+    )
+    return shown if score.is_closed else f"{shown} to {words.short_day(score.end)}"
+
+
+def _labels(row: tuple[str, ...], chart: Chart, currency: str) -> tuple[str, str, str]:
+    """What stands in a tip: the period, the value, the status."""
+    _, start, end, value, _, status = row
+    when = words.period(chart.period, date.fromisoformat(start), date.fromisoformat(end))
+    shown = words.with_unit(Decimal(value) if value else None, chart.unit, currency)
+    return when, shown, words.status(status)
+
+
+@dataclass(frozen=True)
+class Spark:
+    """A small line without axes: paths, broken where there is no value."""
+
+    width: int
+    height: int
+    paths: list[str]
+
+
+def spark(points: Sequence[Point]) -> Spark | None:
+    """The last values of a series as a small line; None with fewer than two."""
+    drawn = points[-SPARK_POINTS:]
+    known = [float(point.value) for point in drawn if point.value is not None]
+    if len(known) < 2:
+        return None
+    low, high = min(known), max(known)
+    span, margin = (high - low) or 1.0, 4
+    paths: list[str] = []
+    begun = False
+    for place, point in enumerate(drawn):
+        if point.value is None:
+            begun = False
+            continue
+        x = place * SPARK_WIDTH / (len(drawn) - 1)
+        y = SPARK_HEIGHT - margin - (float(point.value) - low) / span * (SPARK_HEIGHT - 2 * margin)
+        if begun:
+            paths[-1] += f"L{x:.1f} {y:.1f}"
+        else:
+            paths.append(f"M{x:.1f} {y:.1f}")
+        begun = True
+    return Spark(SPARK_WIDTH, SPARK_HEIGHT, paths)
