@@ -1,9 +1,10 @@
-"""What cluster.yaml files said one after the other to raw.hub_registry: intervals from fetches.
+"""What cluster.yaml files said one after the other to raw.hub_registry: intervals from fetches, or from a git history.
 
 A hub's version begins when a file first shows it, and ends when that shows it otherwise or not. A file that can't be
 read stands for its last version that could.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
@@ -14,12 +15,12 @@ from kpi_pipeline.contracts import table
 from kpi_pipeline.errors import LandingError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import TORN_GZIP, LandedFile, Landing, Manifest, content_of
-from kpi_pipeline.sources import cluster_yaml
+from kpi_pipeline.sources import cluster_yaml, git_registry
 from kpi_pipeline.stages.raw import Loaded
 from kpi_pipeline.warehouse import Connection, fill, run, scalar, sql, transaction
 
 SOURCE = "hub_registry"
-KIND = "cluster_yaml"
+KIND, GIT = "cluster_yaml", "git"
 Hubs = list[dict[str, str | None]]
 COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "seen_at": pl.Datetime("us"),
@@ -85,6 +86,17 @@ def load(con: Connection, landing: Landing, since: date | None) -> Loaded:
     return _replace(con, timeline, version, {name: file.sha256 for name, file in files.items()})
 
 
+def load_history(con: Connection, landing: Landing) -> Loaded:
+    """Brings raw.hub_registry up to date with the newest history of a git checkout, in one transaction."""
+    manifest = landing.newest(SOURCE, GIT)
+    files = {file.name: file for file in manifest.files} if manifest else {}
+    version = _version(None, files.values())
+    if _is_loaded(con, version):
+        return Loaded(rows=_rows(con))
+    timeline, versions = _of_history(landing, files)
+    return _replace(con, timeline, version, versions)
+
+
 def _of_fetches(landing: Landing, manifests: list[Manifest], since: date | None) -> Timeline:
     """Each fetch lists all files that were there then."""
     timeline = Timeline()
@@ -105,6 +117,40 @@ def _of_fetches(landing: Landing, manifests: list[Manifest], since: date | None)
                 timeline.show(at, name, parsed[name, file.sha256])
         before = {name: file.sha256 for name, file in now.items()}
     return timeline
+
+
+def _of_history(landing: Landing, files: Mapping[str, LandedFile]) -> tuple[Timeline, dict[str, str]]:
+    """Each commit says what changed; beside the timeline, the last content of every file there ever was."""
+    timeline, last = Timeline(), dict[str, str]()
+    if not files:
+        return timeline, last
+    history = git_registry.read_history(_content(landing, files[git_registry.HISTORY]))
+    shown = {(name, blob) for entry in history for name, blob in entry.changes.items() if blob is not None}
+    parsed = _parse_blobs(landing, [file for name, file in files.items() if name != git_registry.HISTORY], shown)
+    for entry in history:
+        at = entry.at.astimezone(UTC).replace(tzinfo=None)
+        for name, blob in entry.changes.items():
+            if blob is None:
+                timeline.drop(at, name)
+            else:
+                timeline.show(at, name, parsed.get((name, blob)))
+                last[name] = blob
+    return timeline, last
+
+
+def _parse_blobs(
+    landing: Landing, files: Iterable[LandedFile], shown: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Hubs | None]:
+    """Contents by name and hash: what a file says may depend on its folder."""
+    names = defaultdict[str, list[str]](list)
+    for name, blob in shown:
+        names[blob].append(name)
+    return {
+        (name, blob): _parse(name, content)
+        for file in files
+        for blob, content in git_registry.read_blobs(_content(landing, file))
+        for name in names[blob]
+    }
 
 
 def _parse(name: str, content: bytes) -> Hubs | None:
