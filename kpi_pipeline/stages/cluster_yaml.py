@@ -88,13 +88,20 @@ def load(con: Connection, landing: Landing, since: date | None) -> Loaded:
 
 def load_history(con: Connection, landing: Landing) -> Loaded:
     """Brings raw.hub_registry up to date with the newest history of a git checkout, in one transaction."""
-    manifest = landing.newest(SOURCE, GIT)
-    files = {file.name: file for file in manifest.files} if manifest else {}
+    files = _of_the_folder(landing.newest(SOURCE, GIT))
     version = _version(None, files.values())
     if _is_loaded(con, version):
         return Loaded(rows=_rows(con))
     timeline, versions = _of_history(landing, files)
     return _replace(con, timeline, version, versions)
+
+
+def _of_the_folder(manifest: Manifest | None) -> dict[str, LandedFile]:
+    """The files of the folder that kpi.toml names; until that has come through, those of the folder before."""
+    if manifest is None:
+        return {}
+    wanted = [file for file in manifest.files if file.part and manifest.parts[file.part].is_wanted]
+    return {file.name: file for file in wanted or manifest.files}
 
 
 def _of_fetches(landing: Landing, manifests: list[Manifest], since: date | None) -> Timeline:

@@ -887,6 +887,18 @@ def test_a_registry_that_is_gone_leaves_what_was_there(tmp_path: Path) -> None:
     assert fetched.loaded() == REEFS
 
 
+def test_a_folder_that_is_another_in_kpi_toml_takes_the_old_ones_place_once_it_came_through(tmp_path: Path) -> None:
+    checkout = repository(tmp_path / "registry", *REEF)
+    nights(tmp_path, checkout).fetch()
+    moved = nights(tmp_path, checkout, folder="clusters")
+    assert "below 'clusters' now" in moved.fetch().problems["clusters"]
+    assert moved.loaded() == REEFS
+    tell(checkout, Told(day(5), {at("reef"): None, "clusters/pond/cluster.yaml": cluster("pond", "lily")}))
+    moved.clock.turn(days=1)
+    assert moved.fetch().problems == {}
+    assert moved.loaded() == [("pond/lily", "lily", said(day(5)), FOREVER)]
+
+
 def shim(folder: Path, script: str) -> str:
     """A PATH whose git does something else, or something more."""
     folder.mkdir()
