@@ -96,7 +96,7 @@ def _source(configured: Settings, name: str) -> Iterator[Finding]:
         yield Finding("note", name, f"not connected: name it as [sources.{name}] in kpi.toml to connect it")
         return
     if isinstance(source, Live):
-        yield from _live_source(name, source)
+        yield from _live_source(configured, name, source)
         return
     path = configured.source_path(source.path)
 
@@ -108,10 +108,11 @@ def _source(configured: Settings, name: str) -> Iterator[Finding]:
     yield _tried(name, look)
 
 
-def _live_source(name: str, source: Live) -> Iterator[Finding]:
+def _live_source(configured: Settings, name: str, source: Live) -> Iterator[Finding]:
     """Asks it a few questions; nothing is fetched."""
     try:
-        with closing(connector(name, source, Tools(limits=IMPATIENT))) as asked:
+        tools = Tools(limits=IMPATIENT, folder=configured.config_path.parent)
+        with closing(connector(name, source, tools)) as asked:
             glance = Glance(clock.now(), Budget(requests=LOOK_REQUESTS, seconds=LOOK_SECONDS))
             for seen in asked.examine(glance):
                 yield Finding(seen.state, name, seen.words)

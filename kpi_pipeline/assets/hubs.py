@@ -19,7 +19,7 @@ from kpi_pipeline.assets.common import (
 )
 from kpi_pipeline.assets.sources import load_table, source_assets
 from kpi_pipeline.contracts import RECORDS
-from kpi_pipeline.settings.sources import HubRegistry, HubRegistryFiles
+from kpi_pipeline.settings.sources import HubRegistry, HubRegistryFiles, HubRegistryGit
 from kpi_pipeline.sources.files import list_cluster_yaml
 from kpi_pipeline.stages import activity, cluster_yaml, facts, raw, staged
 from kpi_pipeline.warehouse import Connection, run
@@ -40,6 +40,8 @@ def _load_registry(con: Connection, pipeline: Pipeline) -> raw.Loaded:
     configured = pipeline.settings().config.sources.hub_registry
     if isinstance(configured, HubRegistryFiles) and configured.kind == "cluster_yaml":
         return cluster_yaml.load(con, pipeline.landing(), configured.since)
+    if isinstance(configured, HubRegistryGit):
+        return cluster_yaml.load_history(con, pipeline.landing())
     return load_table(con, pipeline, "hub_registry")
 
 

@@ -6,7 +6,7 @@ What belongs here: the shape of the configuration and its checks. What never doe
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, time
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -453,3 +453,8 @@ def secret(variable: str, purpose: str) -> SecretStr:
             fix=f"Export {variable} before kpi is started; it is never written down or shown.",
         )
     return SecretStr(value)
+
+
+def passed_on(names: Iterable[str]) -> dict[str, str]:
+    """Of these variables, those that are set: what a program that we start may know of its surroundings."""
+    return {name: value for name in names if (value := os.environ.get(name))}

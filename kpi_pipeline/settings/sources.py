@@ -36,17 +36,36 @@ class HubRegistryFiles(HubRegistry):
     since: date | None = None
 
 
+def _path_within(path: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if path.startswith("/") or ".." in parts:
+        raise ValueError("leads out of the repository; give a path within it, such as 'config/clusters'")
+    return "/".join(parts)
+
+
+PathWithin = Annotated[str, AfterValidator(_path_within)]
+
+
 class HubRegistryGit(HubRegistry, Live):
     """A checkout whose history says when each cluster.yaml was how: `folder` within it, on the branch `ref`.
 
-    `fetch`: ask the remote for news first.
+    `files`: globs on paths below `folder`. `fetch`: ask the remote for news first.
     """
 
     kind: Literal["git"]
     path: Path
     ref: str = Field(default="HEAD", pattern="^[A-Za-z0-9_][A-Za-z0-9_./-]*$")
-    folder: str = ""
+    folder: PathWithin = ""
+    files: tuple[Annotated[PathWithin, Field(min_length=1)], ...] = ("**/cluster.yaml", "**/cluster.yml")
     fetch: bool = False
+
+    @model_validator(mode="after")
+    def _reads_what_it_fetches(self) -> Self:
+        if self.fetch and "/" not in self.ref:
+            raise ValueError("fetch = true needs a ref of the remote, such as 'origin/main': nothing else moves by it")
+        if not self.files:
+            raise ValueError("'files' names none; leave it out for **/cluster.yaml")
+        return self
 
 
 class HubActivity(Strict):

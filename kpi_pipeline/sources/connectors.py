@@ -1,8 +1,8 @@
 """Which connector a live source of kpi.toml is fetched by. Nothing of any vendor is here."""
 
 from kpi_pipeline.settings.base import Live
-from kpi_pipeline.settings.sources import ApiMetricsPrometheus, HubActivityPrometheus, UptimePrometheus
-from kpi_pipeline.sources import prometheus
+from kpi_pipeline.settings.sources import ApiMetricsPrometheus, HubActivityPrometheus, HubRegistryGit, UptimePrometheus
+from kpi_pipeline.sources import git_registry, prometheus
 from kpi_pipeline.sources.walk import Connector, Tools
 
 
@@ -17,4 +17,6 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
             return prometheus.Activity(source, configured, tools)
         case ApiMetricsPrometheus() | UptimePrometheus():
             return prometheus.Metrics(source, configured, tools)
+        case HubRegistryGit():
+            return git_registry.Registry(source, configured, tools)
     raise NotImplementedError(type(configured).__name__)

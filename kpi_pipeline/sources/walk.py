@@ -30,11 +30,13 @@ class Tools:
 
     Args:
         secret: the value of an environment variable, and what it is for, should it hold nothing.
+        folder: where kpi.toml is: its paths are relative to it.
     """
 
     secret: Callable[[str, str], SecretStr] = settings.secret
     clock: Clock = SYSTEM
     limits: Limits = field(default_factory=Limits)
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,12 @@ NO_CLUSTER_YAML = [
     b"hubs:\n  - {name: coral, environment: prod}\n",
     b"hubs: [!!python/object/apply:os.system ['true']]\n",
     b"hubs: [2025-13-45]\n",
+    # Both would end the process: one by its depth, one by what its aliases unfold to.
+    b"hubs: " + b"[" * 200_000,
+    b"a0: &a0 [x]\n"
+    + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 10))
+    + b"hubs: [{name: *a9}]\n",
+    b"hubs: &a [*a]\n",
 ]
 
 
@@ -159,6 +165,39 @@ def test_nothing_new_is_not_loaded_again(org: Organisation) -> None:
     org.run(SECOND)
     assert org.query("select * from raw.loads order by all") == loads
     assert len(org.landing.manifests("hub_registry")) == 1
+
+
+def test_the_same_content_in_two_folders_is_two_clusters(org: Organisation) -> None:
+    """A cluster without a name has its folder's."""
+    for name in ("reef", "pond"):
+        org.drop("hub_registry", f"{name}/cluster.yaml", "hubs: [{name: coral, display_name: Coral}]\n")
+    org.run(FIRST)
+    assert [hub[0] for hub in org.hubs()] == ["pond/coral", "reef/coral"]
+
+
+def test_a_file_that_comes_back_broken_shows_nothing_of_before(org: Organisation) -> None:
+    cluster(org, "pond", "lily:Lily")
+    cluster(org, "reef", "coral:Coral")
+    org.run(FIRST)
+    (org.root / "hub_registry" / "reef" / "cluster.yaml").unlink()
+    org.run(SECOND)
+    org.drop("hub_registry", "reef/cluster.yaml", "broken")
+    org.run(THIRD)
+    assert intervals(org) == [
+        ("coral", "Coral", "2025-06-01 12:00:00", "2025-06-05 12:00:00"),
+        ("lily", "Lily", "2025-06-01 12:00:00", None),
+    ]
+    assert org.quarantine() == [("reef/cluster.yaml", None, "not_cluster_yaml")]
+
+
+def test_a_clock_that_was_set_back_ends_nothing_before_it_began(org: Organisation) -> None:
+    for at, name in ((SECOND, "coral:A"), (FIRST, "coral:B"), (THIRD, "coral:C")):
+        cluster(org, "reef", name)
+        org.run(at)
+    assert intervals(org) == [
+        ("coral", "B", "2025-06-05 12:00:00", "2025-06-10 12:00:00"),
+        ("coral", "C", "2025-06-10 12:00:00", None),
+    ]
 
 
 def test_hub_listed_twice_stays_one(org: Organisation) -> None:
