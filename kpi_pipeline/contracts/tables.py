@@ -75,6 +75,7 @@ WAREHOUSE: tuple[Table, ...] = (
             Column("part", "VARCHAR", "the part, as its connector names it"),
             Column("checked_at", "TIMESTAMP", "when the last fetch that got through began, UTC", nullable=True),
             Column("is_wanted", "BOOLEAN", "kpi.toml names it"),
+            Column("first_day", "DATE", "first UTC day that anything is landed of, though not all", nullable=True),
             Column("problem", "VARCHAR", "why the last fetch did not get through; empty: it did", nullable=True),
             Column("problem_since", "TIMESTAMP", "since when, UTC", nullable=True),
         ),

@@ -54,9 +54,18 @@ def newest_first(folder: Path, kind: str | None = None) -> Iterator[Manifest]:
 
 def add(folder: Path, manifest: Manifest) -> None:
     """Writes a manifest as the newest. What it names must be on disk by then: from here on it counts."""
-    number = 1 + max((int(path.name.split("-")[0]) for path in paths(folder)), default=0)
+    before = paths(folder)
+    number = 1 + max((int(path.name.split("-")[0]) for path in before), default=0)
     replace(folder / "manifests" / f"{number:06d}-{manifest.fetched_at:%Y%m%dT%H%M%SZ}.json", manifest)
     sync(folder / "manifests")
+    _forget_parts(before, manifest)
+
+
+def _forget_parts(before: list[Path], manifest: Manifest) -> None:
+    """How far parts had come is read of the newest manifest only; each of hundreds would say it all again."""
+    superseded = next((path for path in reversed(before) if read(path).kind == manifest.kind), None)
+    if manifest.parts and superseded is not None and (was := read(superseded)).parts:
+        replace(superseded, was.model_copy(update={"parts": {}}))
 
 
 def replace(path: Path, manifest: Manifest) -> None:

@@ -55,6 +55,7 @@ class PartState(_Written):
         started_at: when the last fetch that got through began; None: none ever did.
         cursor: what the next one continues from; its meaning is the connector's.
         covered: the days of which all is landed.
+        first_day: the first day that anything is landed of, where that isn't all of it.
         is_wanted: the configuration names it.
         problem: why the last fetch didn't get through, in words without anything secret; None: it did.
         problem_since: when that began.
@@ -63,6 +64,7 @@ class PartState(_Written):
     started_at: datetime | None = None
     cursor: dict[str, JsonValue] = {}
     covered: Days = ()
+    first_day: date | None = None
     is_wanted: bool = True
     problem: str | None = None
     problem_since: datetime | None = None

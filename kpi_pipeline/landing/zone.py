@@ -8,7 +8,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from kpi_pipeline.errors import LandingError
 from kpi_pipeline.landing import manifests
@@ -18,6 +18,7 @@ from kpi_pipeline.landing.model import LandedFile, Manifest
 
 # How many files are on their way to the disk at a time: it takes many almost as fast as one.
 WRITERS = 16
+LOCK_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Landing:
             OSError: a file can't be read; nothing is landed then.
         """
         folder = self._prepare(source)
-        with FileLock(folder / ".lock"):
+        with _alone(folder):
             return self._land(folder, source, kind, files, fetched_at)
 
     def _land(
@@ -79,7 +80,7 @@ class Landing:
         Nothing of it counts before it is committed.
         """
         folder = self._prepare(source)
-        with FileLock(folder / ".lock"):
+        with _alone(folder):
             _delete_leftovers(folder)
             with OpenFetch(folder, source, kind) as fetch:
                 yield fetch
@@ -120,7 +121,7 @@ class Landing:
         folder = self.root / source
         if not manifests.paths(folder):
             return Pruned()
-        with FileLock(folder / ".lock"):
+        with _alone(folder):
             paths = manifests.paths(folder)
             fetches = [manifests.read(path) for path in paths]
             kept = _without_superseded(fetches, delivery, before, history)
@@ -176,6 +177,25 @@ class Landing:
             encoding="identity" if as_is else "gzip",
             fetched_at=fetched_at,
         )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One run at a time fetches a source, or prunes it.
+
+    Raises:
+        LandingError: another one has been at it for long.
+    """
+    try:
+        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise LandingError(
+            folder,
+            got=f"another run that has fetched {folder.name} for more than {LOCK_SECONDS:.0f} seconds",
+            expected="one run at a time",
+            fix="Wait until it is through, or look in the Dagster UI for one that hangs.",
+        ) from error
 
 
 def _delete_leftovers(folder: Path) -> None:

@@ -123,9 +123,13 @@ class AskedPrometheus(Live):
 
 
 class HubActivityPrometheus(HubActivity, AskedPrometheus):
-    """Who had a server running, by the annotations of pods that kube-state-metrics exports."""
+    """Who had a server running, by the annotations of pods that kube-state-metrics exports.
+
+    `observed`: those of the hub's own pods are always there, so a day without is one that nobody looked at.
+    """
 
     kind: Literal["prometheus"]
+    observed: str = Field(default="count(kube_pod_annotations)", min_length=1)
     criterion: str = "a server was running (kube_pod_annotations)"
     pods: str = Field(default="jupyter-.*", min_length=1)
     hub_label: str = Field(default="namespace", pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")

@@ -3,6 +3,7 @@
 What belongs here: questions to its HTTP API. What never does: the shape of an answer's samples, which raw reads.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -104,12 +105,14 @@ class Asked:
         for transport in self._transports:
             transport.close()
 
-    def days(self, walk: Walk, server: Server, whole_day: str) -> tuple[list[date], Days, dict[str, Any]]:
-        """The days to read, those that are covered then, and the next cursor."""
+    def days(self, walk: Walk, server: Server, whole_day: str) -> tuple[list[date], Fetched]:
+        """The days to read, and what is fetched when they are."""
         last = _last_closed_day(min(walk.started_at, server.now(walk)))
-        since = self.configured.since or _day(walk.cursor.get("since")) or last - HISTORY_DAYS * DAY
-        asked = _day(walk.cursor.get("asked"))
-        first = max(since, asked - HOPE_DAYS * DAY) if asked else since
+        before, asked = _day(walk.cursor.get("since")), _day(walk.cursor.get("asked"))
+        since = self.configured.since or before or last - HISTORY_DAYS * DAY
+        # Days long ago that weren't there are not asked for each night, unless kpi.toml now asks for more of them.
+        is_known = asked is not None and before is not None and since >= before
+        first = max(since, asked - HOPE_DAYS * DAY) if asked and is_known else since
         again = [day for day in single(walk.covered) if day <= last][-READ_AGAIN:]
         wanted = sorted({*missing(first, last, walk.covered), *again})
         shares = self._observed(walk, server, wanted, whole_day)
@@ -117,8 +120,12 @@ class Asked:
         covered = walk.covered
         for day in whole:
             covered = union(covered, span(day, day))
+        read = [day for day in wanted if shares.get(day)]
+        first_day = min([day for day in (_day(walk.cursor.get("first")), *read[:1]) if day], default=None)
         cursor = {"since": since.isoformat(), "asked": max(last, asked or last).isoformat()}
-        return [day for day in wanted if shares.get(day)], covered, cursor
+        if first_day is not None:
+            cursor["first"] = first_day.isoformat()
+        return read, Fetched(cursor, covered, first_day)
 
     def _observed(self, walk: Walk, server: Server, days: list[date], whole_day: str) -> dict[date, int]:
         """How often, of LOOKS_A_DAY looks, there was anything to see; a day without is left out."""
@@ -200,12 +207,12 @@ class Activity(Asked):
         """Lands each day that isn't covered yet; what a server says of it later may only add to it."""
         server = self._servers[walk.part]
         whole_day = server.whole_day(walk)
-        days, covered, cursor = self.days(walk, server, whole_day)
+        days, fetched = self.days(walk, server, whole_day)
         for day in days:
             reply = server.query_range(walk, self.query(whole_day), _end(day), _end(day), DAY)
             rows = len(reply.json()["data"]["result"])
             walk.land(named_by_content(f"{quote(walk.part, safe='')}/{day}", reply), reply, rows)
-        return Fetched(cursor, covered)
+        return fetched
 
     def examine(self, walk: Walk) -> Iterator[Seen]:
         yield from self._examine_servers(walk, self._look)
@@ -237,14 +244,14 @@ class Metrics(Asked):
     def fetch(self, walk: Walk) -> Fetched:
         """Lands each day that isn't covered yet; what is read again takes the place of what was read before."""
         server, step = self._servers[walk.part], timedelta(seconds=self.configured.step_seconds)
-        days, covered, cursor = self.days(walk, server, server.whole_day(walk))
+        days, fetched = self.days(walk, server, server.whole_day(walk))
         for day in days:
             for folder, query in self.queries.items():
                 # Steps are named by their ends: the last one of a day by the midnight after it.
                 reply = server.query_range(walk, query, _start(day) + step, _start(day) + DAY, step)
                 rows = sum(len(series.get("values", ())) for series in reply.json()["data"]["result"])
                 walk.land(f"{folder}/{quote(walk.part, safe='')}/{day}.json", reply, rows)
-        return Fetched(cursor, covered)
+        return fetched
 
     def examine(self, walk: Walk) -> Iterator[Seen]:
         yield from self._examine_servers(walk, self._look)
@@ -264,11 +271,29 @@ def _an_answer(kind: str) -> Callable[[Reply], None]:
         data = found.get("data")
         if not isinstance(data, dict) or data.get("resultType") != kind or not isinstance(data.get("result"), list):
             raise BadAnswerError(f"no {kind}")
+        result = data["result"]
+        samples = [result] if kind == "scalar" else [_samples(series, kind) for series in result]
+        if not all(_is_a_sample(sample) for some in samples for sample in ([some] if kind == "scalar" else some)):
+            raise BadAnswerError(f"a {kind} with something else than samples")
         if found.get("warnings"):
             # A distributed Prometheus that can't reach all of its stores answers with what it has, and warns.
             raise BadAnswerError("warnings: it isn't the whole answer")
 
     return check
+
+
+def _samples(series: Any, kind: str) -> list[Any]:
+    """The samples of a series: one of a vector, many of a matrix."""
+    found = series.get("value" if kind == "vector" else "values") if isinstance(series, dict) else None
+    if not isinstance(found, list):
+        raise BadAnswerError("a series without samples")
+    return [found] if kind == "vector" else found
+
+
+def _is_a_sample(sample: Any) -> bool:
+    """A moment, and a number as text."""
+    is_pair = isinstance(sample, list) and len(sample) == 2 and isinstance(sample[1], str)
+    return is_pair and isinstance(sample[0], int | float) and math.isfinite(sample[0])
 
 
 def _datasources(reply: Reply) -> None:

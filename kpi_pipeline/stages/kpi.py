@@ -103,15 +103,18 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
 
 
 def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
-    """A value that rests on days of which a live source isn't landed as a whole says so, whatever else it says."""
-    # Who reads facts.coverage has looked at the days of hub activity itself, member by member.
+    """A value that rests on days of which a live source isn't landed as a whole says so.
+
+    What is `insufficient` or `stale` stays so: that already says more.
+    """
+    # Who reads facts.coverage has looked at the days of hub activity itself, member by member, or by the whole.
     own = {"hub_activity"} if "facts.coverage" in kpi.measure.reads else set()
     sources = sorted(set(kpi.measure.sources) - own)
     if not run(con, "select 1 from raw.parts where list_contains($sources, source) limit 1", {"sources": sources}):
         return
     run(
         con,
-        f"update temp.fresh set status = 'incomplete' where status in ('ok', 'to date') and exists (select 1 "
+        f"update temp.fresh set status = 'incomplete' where status in ('ok', 'to date', 'provisioned') and exists (select 1 "
         f"from ({sql('stages', 'missing_days')}) as m where list_contains($sources, m.source) "
         "and m.first_day <= period_end and m.last_day >= period_start)",
         {"as_of": this.as_of, "sources": sources},

@@ -32,6 +32,7 @@ def _shown(state: PartState) -> tuple[object, ...]:
     return (
         checked.replace(tzinfo=None) if checked else None,
         state.is_wanted,
+        state.first_day,
         state.problem,
         since.replace(tzinfo=None) if since else None,
     )

@@ -25,11 +25,15 @@ UP = 'up{{job="kube-state-metrics",instance="{cluster}"}} 1 {at:.3f}'
 
 @dataclass
 class History:
-    """What was written. `user_days`: date, cluster, hub, username. `down`: when a cluster's server didn't work."""
+    """What was written. `user_days`: date, cluster, hub, username.
+
+    `missing`: days of a cluster that nobody looked at: its server was down, or (`blind`) only kube-state-metrics was.
+    """
 
     last: date
     user_days: set[tuple[date, str, str, str]] = field(default_factory=set)
-    down: dict[str, set[date]] = field(default_factory=dict)
+    missing: dict[str, set[date]] = field(default_factory=dict)
+    blind: set[tuple[str, date]] = field(default_factory=set)
     lines: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -46,9 +50,10 @@ def history(last: date) -> History:
     chance, made = random.Random(200), History(last)
     for cluster in CLUSTERS:
         made.lines[cluster] = []
-        made.down[cluster] = set()
-    # No server at all for one day of one cluster.
-    made.down["kelp"].add(made.days[40])
+        made.missing[cluster] = set()
+    made.missing["kelp"].add(made.days[40])
+    made.missing["coral"].add(made.days[50])
+    made.blind.add(("coral", made.days[50]))
     for number in range(PEOPLE):
         cluster = "coral" if number % 3 else "kelp"
         hubs = CLUSTERS[cluster]
@@ -64,12 +69,12 @@ def history(last: date) -> History:
     _session(made, "coral", "maths", "zz-owl", _midnight(made.days[30]) - 6 * SCRAPE, _midnight(made.days[30]) + SCRAPE)
     for cluster, hubs in CLUSTERS.items():
         for day in made.days:
-            if day in made.down[cluster]:
+            if day in made.missing[cluster] and (cluster, day) not in made.blind:
                 continue
             for n in range(24 * 12):
                 at = (_midnight(day) + n * SCRAPE).timestamp()
                 made.lines[cluster].append(UP.format(cluster=cluster, at=at))
-                if n % 12 == 0:
+                if (cluster, day) not in made.blind:
                     # Pods of the hub itself, which nobody's name is on.
                     made.lines[cluster] += [PODS.format(hub=h, pod=f"hub-{h}", annotation="", at=at) for h in hubs]
     return made
@@ -86,7 +91,7 @@ def _session(made: History, cluster: str, hub: str, name: str, start: datetime, 
     at = start
     while at <= end:
         day = at.date()
-        if day not in made.down[cluster] and made.first <= day <= made.last:
+        if day not in made.missing[cluster] and made.first <= day <= made.last:
             # A new pod for each session, as a hub starts them.
             pod = f"jupyter-{name.split('@')[0]}-{start:%Y%m%d%H%M}"
             annotation = ANNOTATION.format(name=name)

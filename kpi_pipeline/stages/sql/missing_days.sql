@@ -1,9 +1,22 @@
--- Days up to the as-of day of which a part of a live source isn't landed: between what is, after it, or from its first
--- failure on where nothing is.
+-- Days up to the as-of day of which a part of a live source isn't landed: from the first of which anything of it is, between
+-- what is, and after it. Nothing of a part that never was landed is there: it is missing for as long as its source.
 with covered as (
-    select p.source, p.part, p.problem_since, c.first_day, c.last_day
+    select source, part, first_day, last_day
+    from raw.covered_days
+    where first_day <= $as_of::date
+),
+
+begun as (
+    select source, min(first_day) as first_day
+    from covered
+    group by source
+),
+
+known as (
+    select p.source, p.part, p.first_day as touched_day, c.first_day, c.last_day, b.first_day as begun_day
     from raw.parts as p
-    left join raw.covered_days as c on p.source = c.source and p.part = c.part and c.first_day <= $as_of::date
+    left join covered as c on p.source = c.source and p.part = c.part
+    left join begun as b on p.source = b.source
     where p.is_wanted
 ),
 
@@ -11,9 +24,14 @@ gap as (
     select
         source,
         part,
-        coalesce(last_day + 1, problem_since::date - 1, $as_of::date) as first_day,
+        case when last_day is null then coalesce(touched_day, begun_day, $as_of::date) else last_day + 1 end as first_day,
         coalesce(lead(first_day) over (partition by source, part order by first_day) - 1, $as_of::date) as last_day
-    from covered
+    from known
+    union all
+    -- What was landed in part before the first whole day.
+    select source, part, min(touched_day), min(first_day) - 1
+    from known
+    group by source, part
 )
 
 select source, part, first_day, last_day
