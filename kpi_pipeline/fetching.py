@@ -33,12 +33,14 @@ class Outcome:
     Args:
         parts: those that the configuration names.
         finished: those that got through.
+        notes: what is to be known of those, by part.
         problems: why others didn't, by part.
         unfinished: those that the next run goes on with, since the budget was used up.
     """
 
     parts: tuple[str, ...]
     finished: tuple[str, ...]
+    notes: dict[str, tuple[str, ...]]
     problems: dict[str, str]
     unfinished: tuple[str, ...]
     pages: int
@@ -190,6 +192,7 @@ class _Fetch:
         self.budget, self.tell, self.clock = budget, tell, clock
         self.progress = Progress(source, budget, connector.quota)
         self.finished: dict[str, Finished] = {}
+        self.notes: dict[str, tuple[str, ...]] = {}
         self.problems: dict[str, str] = {}
         # Of these the answers so far are of no use to the next run.
         self.over: set[str] = {PARTS}
@@ -203,9 +206,12 @@ class _Fetch:
             self.finished, self.problems, parts, self.clock.now(), carries=self.carries, over=self.over
         )
         self.tell(self.progress.words())
+        for part, notes in sorted(self.notes.items()):
+            self.tell(f"{self.source}: {part}: {' '.join(notes)}")
         return Outcome(
             parts=tuple(parts),
             finished=tuple(sorted(self.finished)),
+            notes=self.notes,
             problems=self.problems,
             unfinished=tuple(part for part in parts if part not in self.finished and part not in self.problems),
             pages=self.progress.pages,
@@ -276,6 +282,8 @@ class _Fetch:
             self.finished[part] = Finished(tuple(walk.files.values()), fetched.cursor, fetched.covered)
             self.over.add(part)
             self.progress.through += 1
+            if fetched.notes:
+                self.notes[part] = fetched.notes
 
     def _walk(self, part: str) -> _Walk:
         return _Walk(self.open_fetch, part, self.budget, self.progress, self.clock.now())
