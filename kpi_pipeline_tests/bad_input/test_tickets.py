@@ -69,7 +69,7 @@ def load(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         landing.land("tickets", "freshdesk_pages", list_files("tickets", tmp_path / "drop"), FETCHED)
         with Warehouse(tmp_path / "w" / "warehouse.duckdb", tmp_path / "w" / "spill").open() as con:
             freshdesk.load(con, landing, SecretStr(SECRET))
-            support.stage_tickets(con, rules, SecretStr(SECRET))
+            support.stage_tickets(con, landing, rules, SecretStr(SECRET))
             return outcome(con)
 
     return given
@@ -284,8 +284,8 @@ def test_a_page_that_is_mended_replaces_itself(load: Callable[..., dict[str, Any
     assert found["tickets"] == [GOOD]
 
 
-def test_nothing_landed_is_no_fault() -> None:
+def test_nothing_landed_is_no_fault(tmp_path: Path) -> None:
     with duckdb.connect() as con:
         create_tables(con, WAREHOUSE)
-        support.stage_tickets(con, RULES, None)
+        support.stage_tickets(con, Landing(tmp_path), RULES, None)
         assert run(con, "select * from facts.tickets") == []
