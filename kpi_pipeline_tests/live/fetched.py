@@ -135,7 +135,7 @@ class Nights:
                 clock=self.clock,
             )
 
-    def fetch_until_through(self, nights: int = 4) -> "list[fetching.Outcome | SourceError]":
+    def fetch_until_through(self, nights: int = 8) -> "list[fetching.Outcome | SourceError]":
         """As many nights as it takes; what each came to."""
         outcomes: list[fetching.Outcome | SourceError] = []
         for _ in range(nights):
