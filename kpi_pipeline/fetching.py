@@ -234,6 +234,8 @@ class _Fetch:
     def _refuse_if_nothing_ever_came(self) -> None:
         before = self.open_fetch.previous.parts.values() if self.open_fetch.previous else ()
         if self.problems and not self.finished and not any(state.started_at for state in before):
+            # What was answered may be what is wrong, as below.
+            self.open_fetch.forget(self.over)
             shown = [f"{part}: {problem}" for part, problem in sorted(self.problems.items())][:SHOWN_PROBLEMS]
             raise SourceError(
                 f"source {self.source}",

@@ -173,14 +173,17 @@ class Tickets:
                 walk.land(named_by_content(folder, reply), reply, len(versions))
             brought |= not versions <= seen
             seen |= versions
-            newest = max((at for _, at in versions), default=anchor)
+            moments = {at for _, at in versions} or {anchor}
+            newest = max(moments)
             is_promised, goes_on = self._goes_on(reply, len(versions))
-            if goes_on and newest <= anchor:
+            if goes_on and moments == {anchor}:
                 page += 1
             elif page > 1 and brought:
                 page, is_repeated, brought = 1, True, False
             elif goes_on:
-                anchor, page, is_repeated, brought = newest, 1, False, False
+                # A page of one moment is the first page of that moment: the second comes next.
+                is_whole = len(moments) == 1
+                anchor, page, is_repeated, brought = newest, 1 + is_whole, False, is_whole
             else:
                 return _Listing(_latest(seen), server_time)
             if page > LAST_PAGE:

@@ -133,14 +133,11 @@ class Deals:
         except KpiError as error:
             yield Seen("problem", str(error))
             return
-        for look in (self._missing_properties, self._stages):
+        for what, look in (("properties", self._missing_properties), ("stages", self._stages)):
             try:
                 yield from look(walk)
             except RefusedError:
-                yield Seen(
-                    "note", "the private app lacks the scope crm.schemas.deals.read: properties and stages unknown"
-                )
-                return
+                yield Seen("note", f"which {what} deals have can't be seen without the scope crm.schemas.deals.read")
             except KpiError as error:
                 yield Seen("problem", str(error))
 

@@ -107,6 +107,7 @@ class FakeFreshdesk:
 
     def delete_for_good(self, number: int) -> None:
         del self.tickets[number]
+        self.ratings = [rating for rating in self.ratings if rating["ticket_id"] != number]
 
     def update_a_row(self) -> None:
         """An answer that resolves a ticket."""

@@ -26,7 +26,7 @@ Deal = dict[str, Any]
 
 
 class FakeHubSpot:
-    """Seven deals, whose dates are in all the forms that HubSpot has.
+    """Sixteen deals, whose dates are in all the forms that HubSpot has.
 
     Args:
         cap: how many records a page has at most; HubSpot's own limit is 100.
@@ -35,7 +35,7 @@ class FakeHubSpot:
     source = "deals"
     night = utc(2026, 3, 10, 2, 30)
 
-    def __init__(self, cap: int = 3) -> None:
+    def __init__(self, cap: int = 2) -> None:
         self.cap = cap
         self.deals: dict[int, Deal] = {}
         self.archived: set[int] = set()
@@ -45,7 +45,7 @@ class FakeHubSpot:
         self.link = ""
         self.lacks_scopes: tuple[str, ...] = ()
         self.changes = 0
-        for number in range(7):
+        for number in range(16):
             self.add(9001 + number, number)
 
     def add(self, number: int, form: int, **other: Any) -> None:
