@@ -6,7 +6,7 @@ What belongs here: the shapes of Freshdesk's API v2. What never does: a subject,
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 
 import polars as pl
 from pydantic import SecretStr
@@ -31,7 +31,7 @@ PLACE = re.compile(
     re.IGNORECASE,
 )
 # Where an answer that there is no such ticket lies. Only its status says so: a dropped file has none.
-GONE, NOT_FOUND = re.compile(r"gone/(?P<ticket>[0-9]{1,18})\.json"), 404
+GONE, NOT_FOUND = re.compile(r"gone/[0-9]{1,18}\.json"), 404
 ABSENCES = "raw.tickets_gone"
 # Pages are handed to DuckDB in batches of about so many characters.
 BATCH = 1 << 25
@@ -297,12 +297,12 @@ def _store(
 
 
 def _store_absences(con: Connection, files: Sequence[LandedFile]) -> None:
-    rows = [
-        (int(place["ticket"]), file.fetched_at.astimezone(UTC).replace(tzinfo=None), file.name, 1)
-        for file in files
-        if (place := GONE.fullmatch(file.name)) is not None
-    ]
-    if rows:
+    if files:
         con.executemany(
-            f"insert into {quote(ABSENCES)} by name select ? as ticket_id, ? as noticed_at, ? as _file, ? as _row", rows
+            f"insert into {quote(ABSENCES)} by name select ? as ticket_id, ? as noticed_at, ? as _file, 1 as _row",
+            [(file.name.split("/")[1].split(".")[0], _utc(file.fetched_at), file.name) for file in files],
         )
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(tzinfo=None)
