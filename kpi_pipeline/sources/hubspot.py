@@ -127,11 +127,9 @@ class Deals:
     def examine(self, walk: Walk) -> Iterator[Seen]:
         try:
             yield self._newest(walk)
-        except RefusedError as error:
-            yield Seen("problem", f"{error} A private app needs the scope crm.objects.deals.read.")
-            return
         except KpiError as error:
-            yield Seen("problem", str(error))
+            needs = " A private app needs the scope crm.objects.deals.read." if "status 403" in error.got else ""
+            yield Seen("problem", f"{error}{needs}")
             return
         for what, look in (("properties", self._missing_properties), ("stages", self._stages)):
             try:

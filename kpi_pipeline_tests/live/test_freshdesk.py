@@ -24,6 +24,7 @@ from kpi_pipeline.sources.transport import Budget
 from kpi_pipeline.sources.walk import Seen, Tools
 from kpi_pipeline.stages import freshdesk, support
 from kpi_pipeline.stages.calendar import fill_calendar
+from kpi_pipeline.stages.checks import CHECKS, evaluate
 from kpi_pipeline.stages.kpi import parameters
 from kpi_pipeline.warehouse import run, set_up
 from kpi_pipeline_tests.bad_input.organisation import empty_warehouse
@@ -663,6 +664,8 @@ def turnaround(fetched: Nights, as_of: date) -> dict[tuple[str, date, date], tup
         assert configured.kind == "freshdesk"
         support.stage_tickets(con, fetched.landing, configured, SECRET)  # type: ignore[arg-type]
         shown = "grain, period_start, period_end, value, n"
+        ours = [check for check in CHECKS if "ticket" in check.table]
+        assert [check.name for check in ours if not evaluate(con, check, {"as_of": as_of}).passed] == []
         rows = run(
             con,
             f"select {shown} from ({KPI.measure.formula}) where member = 'organisation'",

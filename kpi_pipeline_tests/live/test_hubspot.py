@@ -350,72 +350,71 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def page(**properties: Any) -> bytes:
-    deal = {"id": "7", "properties": {**PLAIN, **properties}, "createdAt": MADE, "updatedAt": MADE, "archived": False}
-    return json.dumps({"results": [deal]}).encode()
+def page(*deals: dict[str, Any]) -> bytes:
+    """A page of plain deals, each with what is said of it; their ids are their places."""
+    shown = [
+        {
+            "id": str(place),
+            "properties": {**PLAIN, "hs_object_id": str(place), **properties},
+            "createdAt": MADE,
+            "updatedAt": MADE,
+            "archived": False,
+        }
+        for place, properties in enumerate(deals or ({},), 1)
+    ]
+    return json.dumps({"results": shown}).encode()
 
 
 MIDNIGHT = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+DAYS: list[tuple[str | None, date | None]] = [
+    ("2026-01-01", date(2026, 1, 1)),
+    ("2026-01-01T00:00:00Z", date(2026, 1, 1)),
+    ("2026-01-01T00:00:00.000Z", date(2026, 1, 1)),
+    ("2026-01-01T00:00:00+00:00", date(2026, 1, 1)),
+    (str(MIDNIGHT), date(2026, 1, 1)),
+    ("-86400000", date(1969, 12, 31)),
+    ("", None),
+    ("  ", None),
+    (None, None),
+]
+MOMENTS = [
+    ("2026-01-15T10:22:30.500Z", datetime(2026, 1, 15, 10, 22, 30, 500_000)),
+    ("2026-01-15T12:22:30+02:00", datetime(2026, 1, 15, 10, 22, 30)),
+    ("2026-01-15", datetime(2026, 1, 15)),
+    (str(MIDNIGHT + 1), datetime(2026, 1, 1, 0, 0, 0, 1000)),
+]
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("2026-01-01", date(2026, 1, 1)),
-        ("2026-01-01T00:00:00Z", date(2026, 1, 1)),
-        ("2026-01-01T00:00:00.000Z", date(2026, 1, 1)),
-        ("2026-01-01T00:00:00+00:00", date(2026, 1, 1)),
-        (str(MIDNIGHT), date(2026, 1, 1)),
-        ("-86400000", date(1969, 12, 31)),
-        ("", None),
-        ("  ", None),
-        (None, None),
-    ],
-)
-def test_a_date_in_each_form(given: str | None, expected: date | None, tmp_path: Path) -> None:
-    rows, rejected = loaded(tmp_path, "hubspot_pages", {"1.json": page(target_start_date=given, target_end_date=given)})
-    assert rejected == []
-    assert rows[0][COLUMNS.index("target_start_date")] == expected
+def test_dates_and_moments_in_each_form(tmp_path: Path) -> None:
+    days = page(*({"target_start_date": given, "target_end_date": given} for given, _ in DAYS))
+    moments = page(*({"closedate": given} for given, _ in MOMENTS))
+    rows, rejected = loaded(tmp_path / "days", "hubspot_pages", {"1.json": days})
+    assert (rejected, [row[COLUMNS.index("target_start_date")] for row in rows]) == ([], [day for _, day in DAYS])
+    rows, rejected = loaded(tmp_path / "moments", "hubspot_pages", {"1.json": moments})
+    assert (rejected, [row[COLUMNS.index("closedate")] for row in rows]) == ([], [at for _, at in MOMENTS])
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("2026-01-15T10:22:30.500Z", datetime(2026, 1, 15, 10, 22, 30, 500_000)),
-        ("2026-01-15T12:22:30+02:00", datetime(2026, 1, 15, 10, 22, 30)),
-        ("2026-01-15", datetime(2026, 1, 15)),
-        (str(MIDNIGHT + 1), datetime(2026, 1, 1, 0, 0, 0, 1000)),
-    ],
-)
-def test_a_moment_in_each_form(given: str, expected: datetime, tmp_path: Path) -> None:
-    rows, rejected = loaded(tmp_path, "hubspot_pages", {"1.json": page(closedate=given)})
-    assert rejected == []
-    assert rows[0][COLUMNS.index("closedate")] == expected
+WRONG: list[tuple[dict[str, Any], str]] = [
+    # As in a CSV export: what isn't worth anything yet can't be counted.
+    ({"amount": None}, "missing:amount"),
+    ({"amount": ""}, "missing:amount"),
+    ({"amount": "1,200"}, "invalid:amount"),
+    ({"amount": 120.5}, "wrong_type:amount"),
+    ({"closedate": None}, "missing:closedate"),
+    ({"closedate": "soon"}, "invalid:closedate"),
+    ({"target_start_date": "2026-01-01T08:00:00Z"}, "invalid:target_start_date"),
+    ({"target_start_date": str(MIDNIGHT + 1)}, "invalid:target_start_date"),
+    ({"target_start_date": "2026-01-01"}, "incomplete_service_period"),
+    ({"hs_forecast_probability": "1.5"}, "out_of_range:hs_forecast_probability"),
+    ({"dealstage": ["closedwon"]}, "wrong_type:dealstage"),
+    ({"hs_object_id": ""}, "missing:hs_object_id"),
+]
 
 
-@pytest.mark.parametrize(
-    ("properties", "reason"),
-    [
-        # As in a CSV export: what isn't worth anything yet can't be counted.
-        ({"amount": None}, "missing:amount"),
-        ({"amount": ""}, "missing:amount"),
-        ({"amount": "1,200"}, "invalid:amount"),
-        ({"amount": 120.5}, "wrong_type:amount"),
-        ({"closedate": None}, "missing:closedate"),
-        ({"closedate": "soon"}, "invalid:closedate"),
-        ({"target_start_date": "2026-01-01T08:00:00Z"}, "invalid:target_start_date"),
-        ({"target_start_date": str(MIDNIGHT + 1)}, "invalid:target_start_date"),
-        ({"target_start_date": "2026-01-01"}, "incomplete_service_period"),
-        ({"hs_forecast_probability": "1.5"}, "out_of_range:hs_forecast_probability"),
-        ({"dealstage": ["closedwon"]}, "wrong_type:dealstage"),
-        ({"hs_object_id": ""}, "missing:hs_object_id"),
-    ],
-)
-def test_a_deal_that_is_wrong_is_rejected_alone(properties: dict[str, Any], reason: str, tmp_path: Path) -> None:
-    good = page(hs_object_id="8")
-    rows, rejected = loaded(tmp_path, "hubspot_pages", {"1.json": page(**properties), "2.json": good})
-    assert rejected == [("1.json", 1, reason)]
-    assert [row[0] for row in rows] == ["8"]
+def test_a_deal_that_is_wrong_is_rejected_alone(tmp_path: Path) -> None:
+    rows, rejected = loaded(tmp_path, "hubspot_pages", {"1.json": page(*(given for given, _ in WRONG), {})})
+    assert rejected == [("1.json", row, reason) for row, (_, reason) in enumerate(WRONG, 1)]
+    assert [row[0] for row in rows] == [str(len(WRONG) + 1)]
 
 
 @pytest.mark.parametrize(
