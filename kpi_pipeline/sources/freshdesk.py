@@ -104,7 +104,7 @@ class _Listing:
     """What one listing had: tickets with their latest change, and when the server says that it was asked."""
 
     changed: dict[int, datetime]
-    server_time: datetime | None
+    server_time: datetime
 
 
 class Tickets:
@@ -148,9 +148,10 @@ class Tickets:
             notes += self._look_for(walk, state.known - set(tickets), state.known)
             state.swept = today
         for name, found in listed.items():
-            newest = max(found.changed.values(), default=state.begin) - OVERLAP
-            state.updated[name] = max(state.updated[name], newest)
-        now = min(walk.started_at, listed[TICKETS].server_time or walk.started_at)
+            # A change that is yet to come must not hide those until then.
+            newest = min(max(found.changed.values(), default=state.begin), found.server_time)
+            state.updated[name] = max(state.updated[name], newest - OVERLAP)
+        now = min(walk.started_at, listed[TICKETS].server_time)
         covered = union(walk.covered, span(state.since, now.astimezone(UTC).date() - ONE))
         return Fetched(state.cursor(), covered, tuple(notes))
 
@@ -162,7 +163,7 @@ class Tickets:
         read again until they bring nothing new.
         """
         seen: set[Version] = set()
-        server_time: datetime | None = None
+        server_time = None
         anchor, page, is_promised, is_repeated, brought = begin, 1, False, False, False
         for _ in range(MAX_PAGES):
             question = self._listing(name, anchor, page)

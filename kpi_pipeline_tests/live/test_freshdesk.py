@@ -357,6 +357,17 @@ def test_the_days_that_are_covered_and_the_cursor(tmp_path: Path) -> None:
     }
 
 
+def test_a_change_that_is_yet_to_come_hides_no_other(tmp_path: Path) -> None:
+    vendor = FakeFreshdesk()
+    vendor.add(12, utc(2026, 3, 9), updated_at=utc(2099, 1, 1))
+    with nights(vendor, tmp_path, Plan(headers=lambda: {"Date": "Tue, 10 Mar 2026 02:30:00 GMT"})) as (fetched, _):
+        fetched.fetch()
+        vendor.change(5, utc(2026, 3, 10, 11), status=5)
+        fetched.clock.turn(days=1)
+        fetched.fetch()
+        assert fetched.loaded() == vendor.rows()
+
+
 def test_since_that_is_moved_back_reads_what_is_earlier(tmp_path: Path) -> None:
     vendor = FakeFreshdesk()
     for number in (91, 92):
