@@ -33,12 +33,14 @@ class Outcome:
     Args:
         parts: those that the configuration names.
         finished: those that got through.
+        notes: what is to be known of those, by part.
         problems: why others didn't, by part.
         unfinished: those that the next run goes on with, since the budget was used up.
     """
 
     parts: tuple[str, ...]
     finished: tuple[str, ...]
+    notes: dict[str, tuple[str, ...]]
     problems: dict[str, str]
     unfinished: tuple[str, ...]
     pages: int
@@ -190,6 +192,7 @@ class _Fetch:
         self.budget, self.tell, self.clock = budget, tell, clock
         self.progress = Progress(source, budget, connector.quota)
         self.finished: dict[str, Finished] = {}
+        self.notes: dict[str, tuple[str, ...]] = {}
         self.problems: dict[str, str] = {}
         # Of these the answers so far are of no use to the next run.
         self.over: set[str] = {PARTS}
@@ -203,9 +206,12 @@ class _Fetch:
             self.finished, self.problems, parts, self.clock.now(), carries=self.carries, over=self.over
         )
         self.tell(self.progress.words())
+        for part, notes in sorted(self.notes.items()):
+            self.tell(f"{self.source}: {part}: {' '.join(notes)}")
         return Outcome(
             parts=tuple(parts),
             finished=tuple(sorted(self.finished)),
+            notes=self.notes,
             problems=self.problems,
             unfinished=tuple(part for part in parts if part not in self.finished and part not in self.problems),
             pages=self.progress.pages,
@@ -228,6 +234,8 @@ class _Fetch:
     def _refuse_if_nothing_ever_came(self) -> None:
         before = self.open_fetch.previous.parts.values() if self.open_fetch.previous else ()
         if self.problems and not self.finished and not any(state.started_at for state in before):
+            # What was answered may be what is wrong, as below.
+            self.open_fetch.forget(self.over)
             shown = [f"{part}: {problem}" for part, problem in sorted(self.problems.items())][:SHOWN_PROBLEMS]
             raise SourceError(
                 f"source {self.source}",
@@ -276,6 +284,8 @@ class _Fetch:
             self.finished[part] = Finished(tuple(walk.files.values()), fetched.cursor, fetched.covered)
             self.over.add(part)
             self.progress.through += 1
+            if fetched.notes:
+                self.notes[part] = fetched.notes
 
     def _walk(self, part: str) -> _Walk:
         return _Walk(self.open_fetch, part, self.budget, self.progress, self.clock.now())

@@ -6,9 +6,11 @@ from typing import Any
 import dagster as dg
 
 from kpi_pipeline.assets.common import Pipeline, results, table_spec
-from kpi_pipeline.assets.sources import source_assets
+from kpi_pipeline.assets.sources import Load, source_assets
 from kpi_pipeline.contracts import money
+from kpi_pipeline.stages import hubspot, raw
 from kpi_pipeline.stages.money import FACTS, STAGED, recognise, stage_money
+from kpi_pipeline.warehouse import Connection
 
 GROUP = "money"
 RAW = tuple(f"raw.{record.source}" for record in money.RECORDS)
@@ -43,8 +45,17 @@ def recognise_money(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
         yield from results(con, FACTS)
 
 
+def _load_deals(con: Connection, pipeline: Pipeline) -> raw.Loaded:
+    return hubspot.load(con, pipeline.landing(), pipeline.settings().config.sources.deals is not None)
+
+
+LOADS: dict[str, Load] = {"deals": _load_deals}
 ASSETS = [
-    *(asset for record in money.RECORDS for asset in source_assets(record.source, GROUP)),
+    *(
+        asset
+        for record in money.RECORDS
+        for asset in source_assets(record.source, GROUP, load=LOADS.get(record.source))
+    ),
     stage_lines,
     recognise_money,
 ]

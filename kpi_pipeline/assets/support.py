@@ -44,7 +44,7 @@ def stage_tickets(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     configured = pipeline.settings()
     rules = configured.config.sources.tickets or Tickets()
     with pipeline.warehouse() as con:
-        support.stage_tickets(con, rules, _secret(configured))
+        support.stage_tickets(con, pipeline.landing(), rules, _secret(configured))
         for name in (*support.STAGED, *support.FACTS):
             yield dg.MaterializeResult(asset_key=key(name), metadata=row_count(con, name))
 

@@ -99,6 +99,19 @@ RAW_TABLES = (
     _raw(TICKETS),
     _raw(MESSAGES, TICKET_ID, Column("is_merge_note", "BOOLEAN", "a note that says that the ticket was merged")),
     _raw(RATINGS),
+    Table(
+        "raw.tickets_gone",
+        "Tickets that were listed no more, asked for, and not found: deleted for good.",
+        "record",
+        (),
+        (TICKET_ID, _utc("noticed_at", "when Freshdesk said so", nullable=False), FILE, ROW),
+    ),
+)
+EXCLUDED_FROM = Column(
+    "excluded_from",
+    "DATE",
+    "from this day on an excluded ticket doesn't count, in periods that end then or later; empty: it never did",
+    nullable=True,
 )
 STAGED_TABLES = (
     Table(
@@ -121,6 +134,7 @@ STAGED_TABLES = (
                 nullable=True,
                 values=("spam", "deleted", "merged"),
             ),
+            EXCLUDED_FROM,
             _utc("first_responded_at", "first answer by an agent, as Freshdesk has it"),
             _utc("reopened_at", "latest reopening"),
             _utc("resolved_at", "latest resolution"),
@@ -166,6 +180,7 @@ FACTS_TABLES = (
             PRODUCT,
             Column("priority", "BIGINT", "1 low to 4 urgent", nullable=True),
             Column("exclusion", "VARCHAR", "spam, deleted or merged; empty: it counts", nullable=True),
+            EXCLUDED_FROM,
             _utc("replied_at", "first public human reply"),
             _utc("resolved_at", "final resolution; empty: open, or reopened"),
             *(

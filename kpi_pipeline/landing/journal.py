@@ -213,12 +213,16 @@ class OpenFetch:
         for path in sorted({(self.folder / file.object).parent for file in landed} | {self.folder / "objects"}):
             sync(path)
         manifests.add(self.folder, manifest)
-        self._journal.close()
-        self._parts = {part: kept for part, kept in self._parts.items() if part in wanted and part not in over}
-        self._rewrite(self._parts)
-        self._journal = (self.folder / OPEN).open("ab")
+        self.forget({part for part in self._parts if part in over or part not in wanted})
         self.previous = manifest
         return manifest
+
+    def forget(self, parts: Collection[str]) -> None:
+        """Forgets what parts were answered; the next fetch of them begins anew."""
+        self._journal.close()
+        self._parts = {part: kept for part, kept in self._parts.items() if part not in parts}
+        self._rewrite(self._parts)
+        self._journal = (self.folder / OPEN).open("ab")
 
     def _state(
         self, part: str, finished: Finished | None, problem: str | None, at: datetime, *, is_wanted: bool

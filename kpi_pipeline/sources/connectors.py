@@ -1,8 +1,15 @@
 """Which connector a live source of kpi.toml is fetched by. Nothing of any vendor is here."""
 
 from kpi_pipeline.settings.base import Live
-from kpi_pipeline.settings.sources import ApiMetricsPrometheus, HubActivityPrometheus, HubRegistryGit, UptimePrometheus
-from kpi_pipeline.sources import git_registry, prometheus
+from kpi_pipeline.settings.sources import (
+    ApiMetricsPrometheus,
+    DealsHubSpot,
+    HubActivityPrometheus,
+    HubRegistryGit,
+    TicketsFreshdesk,
+    UptimePrometheus,
+)
+from kpi_pipeline.sources import freshdesk, git_registry, hubspot, prometheus
 from kpi_pipeline.sources.walk import Connector, Tools
 
 
@@ -19,4 +26,8 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
             return prometheus.Metrics(source, configured, tools)
         case HubRegistryGit():
             return git_registry.Registry(source, configured, tools)
+        case TicketsFreshdesk():
+            return freshdesk.Tickets(source, configured, tools)
+        case DealsHubSpot():
+            return hubspot.Deals(source, configured, tools)
     raise NotImplementedError(type(configured).__name__)

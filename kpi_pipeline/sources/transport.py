@@ -231,12 +231,18 @@ def login_headers(
     if login.token_env is not None:
         value = f"Bearer {secret(login.token_env, f'the token of {purpose}').get_secret_value()}"
     elif login.user_env is not None and login.password_env is not None:
-        user = secret(login.user_env, f"the name of {purpose}").get_secret_value()
-        password = secret(login.password_env, f"the password of {purpose}").get_secret_value()
-        value = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+        user = secret(login.user_env, f"the name of {purpose}")
+        return basic_login(user, secret(login.password_env, f"the password of {purpose}"))
     else:
         return None
     headers = {"authorization": SecretStr(value)}
+    return lambda: headers
+
+
+def basic_login(user: SecretStr, password: SecretStr) -> Callable[[], dict[str, SecretStr]]:
+    """The header of a user's name and password; some vendors' keys are user names."""
+    pair = f"{user.get_secret_value()}:{password.get_secret_value()}"
+    headers = {"authorization": SecretStr("Basic " + b64encode(pair.encode()).decode())}
     return lambda: headers
 
 
@@ -249,6 +255,7 @@ class Transport:
         secret_headers: the headers that say who we are, asked for at each request: a token may be renewed.
         remaining: the header that says how many requests are left.
         reset: the header that says when there will be more, in seconds since 1970.
+        is_used_up: whether a refusal is of a quota for longer than a run may wait, such as a day's.
 
     Raises:
         ConfigError: a token would be sent in the clear.
@@ -262,13 +269,14 @@ class Transport:
         secret_headers: Callable[[], Mapping[str, SecretStr]] | None = None,
         remaining: str = "x-ratelimit-remaining",
         reset: str = "x-ratelimit-reset",
+        is_used_up: Callable[[Reply], bool] = lambda _: False,
         clock: Clock = SYSTEM,
         limits: Limits | None = None,
     ) -> None:
         self.source, self.base, self.clock = source, base.rstrip("/"), clock
         self.limits = limits or Limits()
         self._secret_headers = secret_headers
-        self._remaining_header, self._reset_header = remaining, reset
+        self._remaining_header, self._reset_header, self._is_used_up = remaining, reset, is_used_up
         self.remaining: int | None = None
         self._pause_until = 0.0
         # Cookies are nobody's business here, and redirects are followed below.
@@ -311,7 +319,7 @@ class Transport:
             UnreachableError: there was no right answer after all attempts.
             RefusedError: the server refuses.
             SourceError: the server sends what no honest one would: too much, or a redirect that goes nowhere.
-            BudgetSpentError: the run may ask no more.
+            BudgetSpentError: the run may ask no more, or the vendor allows no more today.
         """
         state = _Attempts(self.limits)
         retrying = Retrying(
@@ -342,7 +350,7 @@ class Transport:
         budget.spend()
         reply = self._follow(question)
         self._note_quota(reply)
-        if reply.status not in question.statuses:
+        if reply.status not in question.statuses or self._is_limit(reply):
             self._refuse(question, reply)
         try:
             question.check(reply)
@@ -396,7 +404,8 @@ class Transport:
         return b"".join(chunks)
 
     def _note_quota(self, reply: Reply) -> None:
-        left = reply.headers.get(self._remaining_header, "")
+        # Some count in floats.
+        left = reply.headers.get(self._remaining_header, "").partition(".")[0]
         if left.isdigit():
             self.remaining = int(left)
         if self.remaining == 0 and (wait := self._wait(reply)) is not None:
@@ -405,7 +414,14 @@ class Transport:
 
     def _refuse(self, question: Question, reply: Reply) -> NoReturn:
         """Raises what fits a status that is no answer."""
-        if reply.status == 429 or (reply.status == 403 and self._is_limit(reply)):
+        if self._is_limit(reply):
+            if self._is_used_up(reply):
+                raise BudgetSpentError(
+                    f"source {self.source}: {shown_url(self.base)}",
+                    got="its quota used up",
+                    expected="more requests, which it allows another day",
+                    fix="The next run goes on where this one stopped.",
+                )
             wait = self._wait(reply)
             if wait is not None:
                 self._pause_until = self.clock.monotonic() + wait
@@ -421,7 +437,9 @@ class Transport:
         )
 
     def _is_limit(self, reply: Reply) -> bool:
-        """Whether a 403 speaks of too many requests, as GitHub's secondary limits do."""
+        """Whether it speaks of too many requests; GitHub's secondary limits are a 403. That is never an answer."""
+        if reply.status != 403:
+            return reply.status == 429
         out_of_quota = reply.headers.get(self._remaining_header) == "0"
         return out_of_quota or "retry-after" in reply.headers or b"rate limit" in reply.body[:4096].lower()
 

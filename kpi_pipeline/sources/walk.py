@@ -52,10 +52,15 @@ class Made:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A part that got through: where the next fetch continues, and the days that it now covers."""
+    """A part that got through: where the next fetch continues, and the days that it now covers.
+
+    Args:
+        notes: what an operator should know of it all the same, in words that hold no secret and name nobody.
+    """
 
     cursor: Cursor
     covered: Days
+    notes: tuple[str, ...] = ()
 
 
 class Walk(Protocol):

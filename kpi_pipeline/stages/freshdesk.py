@@ -6,6 +6,7 @@ What belongs here: the shapes of Freshdesk's API v2. What never does: a subject,
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import polars as pl
 from pydantic import SecretStr
@@ -23,10 +24,15 @@ from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, transac
 SOURCE = TICKETS.source
 ISSUER = "freshdesk"
 STREAMS = {"tickets": TICKETS, "conversations": MESSAGES, "satisfaction_ratings": RATINGS}
-# The place says what a page holds; that of a conversation also which ticket it belongs to.
+# The place says what a page holds; that of a conversation also which ticket it belongs to. `ticket`: one that was asked
+# for by itself.
 PLACE = re.compile(
-    r"(tickets|conversations/(?P<ticket>[0-9]{1,18})|satisfaction_ratings)/.*\.json(\.gz)?", re.IGNORECASE
+    r"(tickets|ticket/[0-9]{1,18}|conversations/(?P<ticket>[0-9]{1,18})|satisfaction_ratings)/.*\.json(\.gz)?",
+    re.IGNORECASE,
 )
+# Where an answer that there is no such ticket lies. Only its status says so: a dropped file has none.
+GONE, NOT_FOUND = re.compile(r"gone/[0-9]{1,18}\.json"), 404
+ABSENCES = "raw.tickets_gone"
 # Pages are handed to DuckDB in batches of about so many characters.
 BATCH = 1 << 25
 STATS = (
@@ -68,7 +74,7 @@ def load(con: Connection, landing: Landing, secret: SecretStr | None) -> Loaded:
     changed = [f for f in files if before.get(f.name) != wanted[f.name]]
     result = Loaded(files=len(changed), removed=len(gone))
     if changed or gone:
-        rejects = _read_pages(con, landing, changed, secret)
+        rejects = _read_pages(con, landing, [f for f in changed if not _is_gone(f)], secret)
         with transaction(con):
             _forget(con, [*(f.name for f in changed), *gone])
             _store(con, changed, keying, rejects, result)
@@ -82,7 +88,12 @@ def _files_that_count(landing: Landing) -> list[LandedFile]:
     """The newest version of every page; a stray file counts only as long as it is there."""
     newest = landing.newest(SOURCE)
     present = {file.name for file in newest.files} if newest else set()
-    return [f for f in landing.files(SOURCE, TICKETS.delivery) if f.name in present or PLACE.fullmatch(f.name)]
+    files = landing.files(SOURCE, TICKETS.delivery)
+    return [f for f in files if f.name in present or _is_gone(f) or PLACE.fullmatch(f.name)]
+
+
+def _is_gone(file: LandedFile) -> bool:
+    return file.status == NOT_FOUND and GONE.fullmatch(file.name) is not None
 
 
 def _keying(secret: SecretStr | None) -> str:
@@ -138,8 +149,11 @@ def _page(landing: Landing, file: LandedFile) -> Page:
     packed = file.encoding == "gzip" or file.name.lower().endswith(".gz")
     with whole_file(file), unpacked(landing.path(SOURCE, file), packed) as content:
         text = content.read().decode("utf-8-sig")
-    ticket = place["ticket"]
-    return file.name, file.fetched_date, file.name.split("/")[0].lower(), int(ticket) if ticket else None, text
+    stream, ticket = file.name.split("/")[0].lower(), place["ticket"]
+    if stream == "ticket":
+        # It is no page, and becomes one.
+        stream, text = "tickets", f"[{text}]"
+    return file.name, file.fetched_date, stream, int(ticket) if ticket else None, text
 
 
 def _unreadable(file: LandedFile, reason: str, got: str) -> UnreadableFileError:
@@ -245,8 +259,8 @@ def _case(reasons: Sequence[tuple[str, str]]) -> str:
 
 def _forget(con: Connection, files: Sequence[str]) -> None:
     chosen = {"files": list(files), "source": SOURCE}
-    for record in STREAMS.values():
-        run(con, f"delete from {quote('raw.' + record.source)} where list_contains($files, _file)", chosen)
+    for target in (*(f"raw.{record.source}" for record in STREAMS.values()), ABSENCES):
+        run(con, f"delete from {quote(target)} where list_contains($files, _file)", chosen)
     for name in ("raw.quarantine", "raw.loads"):
         run(con, f"delete from {quote(name)} where source = $source and list_contains($files, file)", chosen)
 
@@ -268,6 +282,7 @@ def _store(
         rows.update(dict(run(con, f"select _file, count(*) from {incoming} where _reason is null group by all")))
         rejected = run(con, f"select _reason, count(*) from {incoming} where _reason is not null group by all")
         result.rejected.update(dict(rejected))
+    _store_absences(con, [file for file in files if _is_gone(file)])
     if rejects:
         con.executemany(
             "insert into raw.quarantine values (?, ?, ?, ?, 'raw', null)", [(SOURCE, *reject) for reject in rejects]
@@ -279,3 +294,15 @@ def _store(
         con.register("loads", frame.to_arrow())
         fill(con, table("raw.loads"), "select * from loads")
         con.unregister("loads")
+
+
+def _store_absences(con: Connection, files: Sequence[LandedFile]) -> None:
+    if files:
+        con.executemany(
+            f"insert into {quote(ABSENCES)} by name select ? as ticket_id, ? as noticed_at, ? as _file, 1 as _row",
+            [(file.name.split("/")[1].split(".")[0], _utc(file.fetched_at), file.name) for file in files],
+        )
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(tzinfo=None)

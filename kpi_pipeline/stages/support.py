@@ -3,26 +3,38 @@
 The tables are rebuilt whole from raw, so that the order of runs doesn't matter. No text of a ticket ever comes here.
 """
 
+from datetime import UTC
+
+import polars as pl
 from pydantic import SecretStr
 
 from kpi_pipeline import identity
 from kpi_pipeline.contracts import table
+from kpi_pipeline.landing import Landing
 from kpi_pipeline.settings.sources import Tickets
 from kpi_pipeline.stages.freshdesk import ISSUER, SOURCE
 from kpi_pipeline.warehouse import Connection, fill, run, sql, transaction
 
 STAGED = ("staged.tickets", "staged.ticket_messages")
 FACTS = ("facts.ticket_waits", "facts.tickets", "facts.ticket_ratings")
-TEMPORARY = ("ticket_versions", "newest_tickets", "ticket_message_versions", "ticket_rating_versions")
+TEMPORARY = (
+    "ticket_fetches",
+    "ticket_versions",
+    "newest_tickets",
+    "ticket_message_versions",
+    "ticket_rating_versions",
+)
 
 
-def stage_tickets(con: Connection, rules: Tickets, secret: SecretStr | None) -> None:
+def stage_tickets(con: Connection, landing: Landing, rules: Tickets, secret: SecretStr | None) -> None:
     """Rebuilds staged and facts of tickets from raw, in one transaction.
 
-    Versions of one moment that contradict each other go to quarantine, as does what precedes its ticket or has none.
+    Of versions of one moment that was fetched last counts. Such as contradict each other within one fetch go to
+    quarantine, as does what precedes its ticket or has none.
     """
     parameters = _parameters(rules, secret)
     with transaction(con):
+        _put_fetches(con, landing)
         _versions(con)
         _quarantine(con)
         for name in (*STAGED, *FACTS):
@@ -36,11 +48,27 @@ def stage_tickets(con: Connection, rules: Tickets, secret: SecretStr | None) -> 
             run(con, f"drop table temp.{name}")
 
 
+def _put_fetches(con: Connection, landing: Landing) -> None:
+    """Which fetch a file is of. Answers come one after the other: together they are the fetch that landed them."""
+    fetches = {
+        file.name: manifest.fetched_at if file.part else file.fetched_at
+        for manifest in landing.manifests(SOURCE)
+        for file in manifest.files
+    }
+    run(con, "create or replace temp table ticket_fetches (file varchar, fetched_at timestamp)")
+    if fetches:
+        rows = [(name, at.astimezone(UTC).replace(tzinfo=None)) for name, at in fetches.items()]
+        con.register("fetches", pl.DataFrame(rows, schema=["file", "fetched_at"], orient="row").to_arrow())
+        run(con, "insert into temp.ticket_fetches select * from fetches")
+        con.unregister("fetches")
+
+
 def _versions(con: Connection) -> None:
     run(con, f"create or replace temp table ticket_versions as {sql('stages', 'ticket_versions')}")
     run(
         con,
-        "create or replace temp table newest_tickets as select * from temp.ticket_versions where not is_contradicted "
+        "create or replace temp table newest_tickets as select * from temp.ticket_versions "
+        "where not is_contradicted and not is_superseded "
         "qualify row_number() over (partition by id order by updated_at desc, copy) = 1",
     )
     for name in ("ticket_message_versions", "ticket_rating_versions"):

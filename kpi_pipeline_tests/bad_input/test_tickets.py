@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,18 +58,20 @@ def message(number: int = 1, at: str = "2026-02-02T12:00:00Z", **other: Any) -> 
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Lands and stages pages (place: content), and returns what came of it."""
+    """Lands and stages pages (place: content) so many days after the first, and returns what came of it."""
 
-    def given(pages: dict[str, Any], rules: Tickets = RULES) -> dict[str, Any]:
+    def given(pages: dict[str, Any], rules: Tickets = RULES, days: int = 0) -> dict[str, Any]:
         for name, content in pages.items():
             path = tmp_path / "drop" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
         landing = Landing(tmp_path / "landing")
-        landing.land("tickets", "freshdesk_pages", list_files("tickets", tmp_path / "drop"), FETCHED)
+        landing.land(
+            "tickets", "freshdesk_pages", list_files("tickets", tmp_path / "drop"), FETCHED + timedelta(days=days)
+        )
         with Warehouse(tmp_path / "w" / "warehouse.duckdb", tmp_path / "w" / "spill").open() as con:
             freshdesk.load(con, landing, SecretStr(SECRET))
-            support.stage_tickets(con, rules, SecretStr(SECRET))
+            support.stage_tickets(con, landing, rules, SecretStr(SECRET))
             return outcome(con)
 
     return given
@@ -88,6 +90,7 @@ def outcome(con: Connection) -> dict[str, Any]:
         "quarantine": run(con, "select file, row, reason from raw.quarantine order by all"),
         "tickets": run(con, f"{facts} order by 1"),
         "priority": dict(run(con, "select ticket_id, priority from facts.tickets")),
+        "excluded_from": dict(run(con, "select ticket_id, excluded_from from facts.tickets")),
         "ratings": run(con, "select rating_id, rating from facts.ticket_ratings order by 1"),
         "requesters": run(con, "select distinct person_key from raw.tickets"),
     }
@@ -190,6 +193,60 @@ def test_versions_that_contradict_each_other_are_rejected_and_an_older_one_count
     assert found["priority"] == {1: 1}
 
 
+def test_of_two_versions_of_one_moment_the_one_that_came_later_counts(load: Callable[..., dict[str, Any]]) -> None:
+    """But what comes twice later contradicts itself again, and then the first one counts."""
+    load({"tickets/1.json": [ticket(priority=1)]})
+    found = load({"tickets/2.json": [ticket(priority=4)]}, days=1)
+    assert (found["quarantine"], found["priority"]) == ([], {1: 4})
+    found = load({"tickets/2.json": [ticket(priority=2), ticket(priority=3)]}, days=2)
+    assert found["quarantine"] == [("tickets/2.json", row, "contradicting_versions") for row in (1, 2)]
+    assert found["priority"] == {1: 1}
+
+
+def test_a_ticket_by_itself_is_an_object(load: Callable[..., dict[str, Any]]) -> None:
+    found = load({"ticket/1/a.json": ticket(), "ticket/2/a.json": [ticket(2)], "ticket/3/a.json": b'{"id":'})
+    assert [row[0] for row in found["tickets"]] == [1]
+    assert found["quarantine"] == [
+        ("ticket/2/a.json", 1, "not_an_object"),
+        ("ticket/3/a.json", None, "not_json"),
+    ]
+
+
+def test_a_dropped_file_can_not_say_that_a_ticket_is_gone(load: Callable[..., dict[str, Any]]) -> None:
+    found = load({"tickets/1.json": [ticket()], "gone/1.json": []})
+    assert found["quarantine"] == [("gone/1.json", None, "unsupported_format")]
+    assert [row[3] for row in found["tickets"]] == [None]
+
+
+@pytest.mark.parametrize(
+    ("later", "exclusion", "day"),
+    [
+        ([{"spam": True}], "spam", date(2026, 2, 20)),
+        ([{"deleted": True}], "deleted", date(2026, 2, 20)),
+        ([{"tags": ["merged"]}], "merged", date(2026, 2, 20)),
+        ([{"deleted": True}, {"deleted": True}], "deleted", date(2026, 2, 20)),
+        ([{"deleted": True}, {}, {"spam": True}], "spam", date(2026, 2, 22)),
+        ([{"spam": True}, {"deleted": True}], "deleted", date(2026, 2, 20)),
+        ([{"deleted": True}, {}], None, None),
+    ],
+)
+def test_a_ticket_that_is_taken_out_counts_until_then(
+    load: Callable[..., dict[str, Any]], later: list[dict[str, Any]], exclusion: str | None, day: date | None
+) -> None:
+    versions = [ticket(updated_at=f"2026-02-{20 + n}T10:00:00Z", **other) for n, other in enumerate(later)]
+    found = load({"tickets/1.json": [ticket()], "tickets/2.json": versions})
+    assert [row[3] for row in found["tickets"]] == [exclusion]
+    assert found["excluded_from"] == {1: day}
+
+
+def test_a_ticket_that_was_out_when_it_was_first_seen_never_counts(load: Callable[..., dict[str, Any]]) -> None:
+    """Two pages of one drop: whether a note of a merge came before or after the ticket was seen, nobody reported it."""
+    note = message(private=True, body_text="merged into ticket 12")
+    found = load({"tickets/1.json": [ticket(), ticket(2, spam=True)], "conversations/1/1.json": [note]})
+    assert [row[3] for row in found["tickets"]] == ["merged", "spam"]
+    assert found["excluded_from"] == {1: None, 2: None}
+
+
 def test_messages_before_their_ticket_or_without_one(load: Callable[..., dict[str, Any]]) -> None:
     early = message(7, "2026-02-02T09:00:00Z")
     found = load(
@@ -284,8 +341,8 @@ def test_a_page_that_is_mended_replaces_itself(load: Callable[..., dict[str, Any
     assert found["tickets"] == [GOOD]
 
 
-def test_nothing_landed_is_no_fault() -> None:
+def test_nothing_landed_is_no_fault(tmp_path: Path) -> None:
     with duckdb.connect() as con:
         create_tables(con, WAREHOUSE)
-        support.stage_tickets(con, RULES, None)
+        support.stage_tickets(con, Landing(tmp_path), RULES, None)
         assert run(con, "select * from facts.tickets") == []

@@ -21,6 +21,7 @@ from kpi_pipeline.sources.connectors import connector
 from kpi_pipeline.sources.transport import Budget, Limits
 from kpi_pipeline.sources.walk import Tools
 from kpi_pipeline.stages import parts
+from kpi_pipeline.warehouse import set_up
 from kpi_pipeline_tests.bad_input.organisation import empty_warehouse
 
 SECRET = SecretStr("a-secret-for-tests-only")
@@ -135,7 +136,7 @@ class Nights:
                 clock=self.clock,
             )
 
-    def fetch_until_through(self, nights: int = 4) -> "list[fetching.Outcome | SourceError]":
+    def fetch_until_through(self, nights: int = 8) -> "list[fetching.Outcome | SourceError]":
         """As many nights as it takes; what each came to."""
         outcomes: list[fetching.Outcome | SourceError] = []
         for _ in range(nights):
@@ -160,7 +161,7 @@ class Nights:
         path = self.folder / "warehouse.duckdb"
         path.write_bytes(empty_warehouse())
         with duckdb.connect(str(path)) as con:
-            con.execute("set timezone = 'UTC'")
+            set_up(con)
             parts.load(con, self.landing, self.vendor.source, self.configured.kind)
             self.vendor.load(con, self.landing, self.configured)
             assert con.execute("select source, file, reason from raw.quarantine").fetchall() == []

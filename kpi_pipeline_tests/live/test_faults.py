@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kpi_pipeline_tests.live.fake_freshdesk import FakeFreshdesk
+from kpi_pipeline_tests.live.fake_hubspot import FakeHubSpot
 from kpi_pipeline_tests.live.fake_prometheus import FakePrometheus
 from kpi_pipeline_tests.live.fetched import LIMITS, Killed, Nights, TurnedClock, Vendor
 from kpi_pipeline_tests.live.server import (
@@ -25,7 +27,11 @@ from kpi_pipeline_tests.live.server import (
     torn,
 )
 
-VENDORS: dict[str, Callable[[], Vendor]] = {"prometheus": FakePrometheus}
+VENDORS: dict[str, Callable[[], Vendor]] = {
+    "freshdesk": FakeFreshdesk,
+    "hubspot": FakeHubSpot,
+    "prometheus": FakePrometheus,
+}
 FAULTS: dict[str, Fault] = {
     "429, wait some seconds": too_many(retry_after="7"),
     "429, wait until a date": too_many(retry_after=http_date(20)),

@@ -11,7 +11,17 @@ import pytest
 from pydantic import SecretStr
 
 from kpi_pipeline.errors import BudgetSpentError, ConfigError, KpiError, RefusedError, SourceError, UnreachableError
-from kpi_pipeline.sources.transport import Budget, Limits, Question, Reply, Transport, a_list, an_object, redacted_url
+from kpi_pipeline.sources.transport import (
+    Budget,
+    Limits,
+    Question,
+    Reply,
+    Transport,
+    a_list,
+    an_object,
+    basic_login,
+    redacted_url,
+)
 from kpi_pipeline_tests.live.fetched import TOKEN, TurnedClock, utc
 from kpi_pipeline_tests.live.server import (
     Fault,
@@ -87,6 +97,38 @@ def test_faults_are_waited_for_ever_longer_and_not_for_ever() -> None:
             ask(server, clock=clock)
         assert len(server.requests) == 6
     assert clock.slept == [1, 2, 4, 8, 16]
+
+
+def test_a_limit_is_no_answer_even_where_its_status_is_one() -> None:
+    with served(hello, Plan({0: too_many(status=403), 1: status(403)})) as server:
+        clock = TurnedClock(utc(2026, 3, 1))
+        assert ask(server, clock=clock, statuses=frozenset({200, 403})).status == 403
+        assert clock.slept == [60]
+
+
+def test_a_quota_of_the_day_that_is_used_up_ends_a_run() -> None:
+    clock = TurnedClock(utc(2026, 3, 1))
+    with served(hello, Plan({0: too_many(), 1: too_many()})) as server:
+        asked = Transport("deals", server.url, is_used_up=lambda _: len(server.requests) > 1, clock=clock)
+        with pytest.raises(BudgetSpentError, match="its quota used up"):
+            asked.send(Question(asked.url("/x")), Budget(clock))
+    assert clock.slept == [60]
+
+
+@pytest.mark.parametrize(("said", "left"), [("49", 49), ("49.0", 49), ("", None), ("many", None)])
+def test_how_many_requests_are_left(said: str, left: int | None) -> None:
+    clock = TurnedClock(utc(2026, 3, 1))
+    with served(lambda _: Response([], 200, {"X-RateLimit-Remaining": said})) as server:
+        asked = transport(server.url, clock)
+        asked.send(Question(asked.url("/x")), Budget(clock))
+    assert asked.remaining == left
+
+
+def test_a_login_by_name_and_password() -> None:
+    """As RFC 7617 has it."""
+    headers = basic_login(SecretStr("Aladdin"), SecretStr("open sesame"))()
+    assert headers["authorization"].get_secret_value() == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    assert "QWxhZGRpb" not in str(headers)
 
 
 def test_nothing_listens() -> None:

@@ -2,6 +2,7 @@
 -- observed. An observation has also
 --   seconds BIGINT             how long, in whole seconds
 --   business_seconds BIGINT    of these, within business hours; null: not observed
+--   to_date DATE               it doesn't count in periods that end on this day or later; null: it always does
 total as (
     select
         s.*,
@@ -14,6 +15,7 @@ total as (
     from slot as s
     left join placed as o
         on s.grain = o.grain and s.member = o.member and o.date between s.period_start and s.period_end
+        and (o.to_date is null or s.period_end < o.to_date)
     group by all
 ),
 

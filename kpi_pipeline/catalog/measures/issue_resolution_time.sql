@@ -6,6 +6,7 @@ select
     open_seconds as seconds,
     null::bigint as business_seconds,
     assignee_key as person,
-    assignees as people
+    assignees as people,
+    null::date as to_date
 from facts.technical_issues
 where state = 'completed' and (to_at is null or to_at::date > $as_of)

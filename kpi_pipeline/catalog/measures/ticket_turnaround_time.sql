@@ -27,13 +27,13 @@ ticket as (
 
 observation as (
     select grain, member, replied_at::date as date, '' as statistic, reply_seconds as elapsed,
-        reply_business_seconds as business
+        reply_business_seconds as business, excluded_from
     from ticket
-    where exclusion is null and replied_at is not null
+    where replied_at is not null and (exclusion is null or replied_at::date < excluded_from)
     union all
-    select grain, member, resolved_at::date, 'resolution', resolution_seconds, resolution_business_seconds
+    select grain, member, resolved_at::date, 'resolution', resolution_seconds, resolution_business_seconds, excluded_from
     from ticket
-    where exclusion is null and resolved_at is not null
+    where resolved_at is not null and (exclusion is null or resolved_at::date < excluded_from)
 ),
 
 observed as (
@@ -47,7 +47,9 @@ observed as (
         sum(o.business)::hugeint as business,
         list_sort(list(o.elapsed)) as sorted
     from period as p
-    inner join observation as o on o.date between p.period_start and p.period_end
+    inner join observation as o
+        on o.date between p.period_start and p.period_end
+        and (o.excluded_from is null or p.period_end < o.excluded_from)
     group by all
 ),
 
@@ -98,7 +100,10 @@ turnaround as (
 
 excluded as (
     select t.grain || ':' || e.exclusion as grain, t.member, p.period_start, p.period_end, p.is_closed,
-        count(*) filter (where t.exclusion = e.exclusion) as excluded, count(*) as created
+        count(*) filter (
+            where t.exclusion = e.exclusion and (t.excluded_from is null or t.excluded_from <= p.period_end)
+        ) as excluded,
+        count(*) as created
     from period as p
     inner join ticket as t
         on t.grain = 'organisation' and t.created_at::date between p.period_start and p.period_end
@@ -113,7 +118,7 @@ open as (
         (epoch_us(($as_of::date + 1)::timestamp) - epoch_us(created_at)) // 1000000
     )) as ages, count(*) as n
     from ticket
-    where exclusion is null and created_at::date <= $as_of
+    where (exclusion is null or excluded_from > $as_of) and created_at::date <= $as_of
         and (replied_at is null or replied_at::date > $as_of)
         and (resolved_at is null or resolved_at::date > $as_of)
     group by grain, member

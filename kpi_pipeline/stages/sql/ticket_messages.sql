@@ -10,6 +10,6 @@ select
     and person_key is not null
     and not list_contains($automations::uuid[], person_key) as is_reply
 from temp.ticket_message_versions
-where reason is null
+where reason is null and not is_superseded
 qualify row_number() over (partition by id order by made_at desc, copy) = 1
 order by id

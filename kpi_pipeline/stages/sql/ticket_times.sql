@@ -11,6 +11,7 @@ ticket as (
         t.product,
         t.priority,
         t.exclusion,
+        t.excluded_from,
         -- Freshdesk's own stamp, where no page of the conversation was landed.
         case when t.has_messages then r.replied_at else t.first_responded_at end as replied_at,
         -- 4 resolved, 5 closed: the stamps of an open ticket are of a resolution that didn't last.

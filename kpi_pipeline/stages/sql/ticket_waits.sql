@@ -1,7 +1,7 @@
 -- A spell begins where a landed version of the ticket says that it began to wait, and ends with the first sign of the
 -- customer or of another status. Begins within one spell have the same end, so spells with different ends are disjoint.
 with version as (
-    select * from temp.ticket_versions where not is_contradicted
+    select * from temp.ticket_versions where not is_contradicted and not is_superseded
 ),
 
 beginning as (
