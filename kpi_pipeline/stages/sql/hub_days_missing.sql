@@ -1,14 +1,23 @@
 -- Days on which a production hub was in service and the activity of its cluster isn't landed, from the first day that
--- a live source covers at all; with every hub-day of these days beside it, so that shares can be told.
+-- a live source says anything of; with every hub-day of these days beside it, so that shares can be told.
 with covered as (
     select part, first_day, last_day
     from raw.covered_days
     where source = 'hub_activity'
 ),
 
+-- A hub says of days long ago who wasn't active again since, and no more. Pages of live sources are named by content.
+told as (
+    select min(date) as first_day
+    from raw.hub_activity
+    where exists (select 1 from covered) and regexp_full_match(_file, '.*/[0-9a-f]{20}[.]json')
+),
+
 day as (
     select unnest(generate_series(
-        (select min(first_day) from covered), (select max(date) from facts.active_users), interval 1 day
+        (select min(first_day) from (select first_day from covered union all select first_day from told)),
+        (select max(date) from facts.active_users),
+        interval 1 day
     ))::date as date
 )
 
