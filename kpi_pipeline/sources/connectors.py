@@ -1,8 +1,14 @@
 """Which connector a live source of kpi.toml is fetched by. Nothing of any vendor is here."""
 
 from kpi_pipeline.settings.base import Live
-from kpi_pipeline.settings.sources import ApiMetricsPrometheus, HubActivityPrometheus, HubRegistryGit, UptimePrometheus
-from kpi_pipeline.sources import git_registry, prometheus
+from kpi_pipeline.settings.sources import (
+    ApiMetricsPrometheus,
+    HubActivityJupyterHub,
+    HubActivityPrometheus,
+    HubRegistryGit,
+    UptimePrometheus,
+)
+from kpi_pipeline.sources import git_registry, jupyterhub, prometheus
 from kpi_pipeline.sources.walk import Connector, Tools
 
 
@@ -13,6 +19,8 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
         ConfigError: an environment variable that kpi.toml names holds nothing.
     """
     match configured:
+        case HubActivityJupyterHub():
+            return jupyterhub.Users(source, configured, tools)
         case HubActivityPrometheus():
             return prometheus.Activity(source, configured, tools)
         case ApiMetricsPrometheus() | UptimePrometheus():
