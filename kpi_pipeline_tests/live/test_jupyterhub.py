@@ -148,16 +148,18 @@ def test_all_users_again_after_so_many_days(hub: FakeJupyterHub, tmp_path: Path)
 
 def test_activity_in_the_future_hides_nobody(hub: FakeJupyterHub, tmp_path: Path) -> None:
     """Somebody's clock was days ahead: those who are active from now on are read all the same."""
-    hub.users["prod"] = many(9)
+    hub.users["prod"] = many(14)
     for user in hub.users["prod"][:6]:
         user.last_activity = NIGHT + timedelta(days=3)
     with nights(hub, tmp_path) as (fetched, _):
         fetched.change = only_prod
         fetched.fetch_until_through()
         fetched.clock.turn(days=1)
-        hub.users["prod"][8].last_activity = NIGHT + timedelta(hours=9)
+        for user in hub.users["prod"][6:11]:
+            user.last_activity = NIGHT + timedelta(hours=10)
+        hub.users["prod"][13].last_activity = NIGHT + timedelta(hours=9)
         fetched.fetch_until_through()
-        assert ("zz-08", "2026-03-06T11:30:00Z") in users_landed(fetched)
+        assert ("zz-13", "2026-03-06T11:30:00Z") in users_landed(fetched)
 
 
 def test_a_hub_that_nobody_has_used_yet(hub: FakeJupyterHub, tmp_path: Path) -> None:
@@ -247,18 +249,27 @@ def test_somebody_is_deleted_while_all_users_are_read(
 
 
 @pytest.mark.parametrize("gone", [0, 3, 4, 5, 8])
-def test_somebody_is_deleted_while_the_newest_are_read(hub: FakeJupyterHub, gone: int, tmp_path: Path) -> None:
-    hub.users["prod"] = many(11)
-    app = with_hook(hub, once(len(pages_of(11)) + 2, lambda: hub.users["prod"].pop(gone)))
+@pytest.mark.parametrize("idle", [0, 5])
+def test_somebody_is_deleted_while_the_newest_are_read(
+    hub: FakeJupyterHub, gone: int, idle: int, tmp_path: Path
+) -> None:
+    """If others moved up for it, all users are read by id; whether the list ends there or goes on to older ones."""
+    hub.users["prod"] = many(11) + [User(f"zz-idle-{n}", NIGHT - timedelta(days=9)) for n in range(idle)]
+    app = with_hook(hub, once(len(pages_of(11 + idle)) + 2, lambda: hub.users["prod"].pop(gone)))
     with nights(hub, tmp_path, app=app) as (fetched, server):
         fetched.change = only_prod
         fetched.fetch_until_through()
         fetched.clock.turn(days=1)
         asked = len(server.requests)
         fetched.fetch_until_through()
-        assert users_landed(fetched) == users_of(hub)
+        was_seen = gone < 7
+        landed, held = users_landed(fetched), users_of(hub)
+        assert landed <= held
+        assert {user for user in held if "idle" not in user[0]} <= landed
+        assert landed == held or not was_seen
         orders = [order for _, order, _ in pages_asked(server, asked)]
-        assert orders == ["-last_activity"] * 3 + (["id"] * 3 if gone < 7 else [])
+        by_id = ["id"] * len(pages_of(10 + idle)) if was_seen else []
+        assert orders == ["-last_activity"] * (3 if was_seen or not idle else 4) + by_id
 
 
 def pages_of(users: int) -> list[int]:
@@ -290,6 +301,23 @@ def test_somebody_becomes_active_while_the_newest_are_read(hub: FakeJupyterHub, 
         fetched.clock.turn(days=1)
         fetched.fetch_until_through()
         assert {user for user in users_of(hub) if user[0] in ("zz-08", "zz-09")} <= users_landed(fetched)
+
+
+def test_somebody_is_missed_at_the_end_of_a_list_of_the_newest(hub: FakeJupyterHub, tmp_path: Path) -> None:
+    """Everybody was active lately, and one yet to come moved to the front: fewer were seen than there are."""
+    hub.users["prod"] = many(11)
+
+    def active() -> None:
+        hub.users["prod"][9].last_activity = NIGHT + timedelta(hours=24)
+
+    hook = once(len(pages_of(11)) + 1, active)
+    with nights(hub, tmp_path, app=with_hook(hub, hook)) as (fetched, server):
+        fetched.change = only_prod
+        fetched.fetch_until_through()
+        fetched.clock.turn(days=1)
+        fetched.fetch_until_through()
+        assert users_landed(fetched) == users_of(hub)
+        assert pages_asked(server)[-1][1] == "id"
 
 
 def test_somebody_becomes_active_or_is_new_while_all_users_are_read(hub: FakeJupyterHub, tmp_path: Path) -> None:
