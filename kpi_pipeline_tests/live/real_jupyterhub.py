@@ -1,14 +1,8 @@
-"""A real JupyterHub with its real proxy, for as long as the tests need it. No test is here.
-
-Both listen on loopback only. Each is watched by a shell that has a pipe to this process and ends it, with all that
-it has started, as soon as the pipe is closed: by us, or because we are no more, however we ended.
-"""
+"""A real JupyterHub with its real proxy, on loopback, for as long as the tests need it. No test is here."""
 
 import os
 import secrets
-import socket
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -19,14 +13,11 @@ from urllib.parse import quote
 
 import httpx
 
-from kpi_pipeline_tests.end_to_end.commands import wait_until
 from kpi_pipeline_tests.live.fake_jupyterhub import SCOPES
+from kpi_pipeline_tests.live.processes import PATIENCE, free_ports, guarded, wait_for
 
 HUB = Path(sys.executable).parent / "jupyterhub"
 PROXY = Path(__file__).resolve().parents[1] / "npm" / "node_modules" / ".bin" / "configurable-http-proxy"
-PATIENCE = 60.0
-# Ends the program when standard input does, and itself when the program does.
-GUARD = '("$@" </dev/null; kill -KILL 0) & cat >/dev/null; kill -KILL 0'
 # Of the tokens that there are, what each may do.
 TOKENS = {
     "kpis": SCOPES,
@@ -101,7 +92,8 @@ class RealHub:
 @contextmanager
 def running(folder: Path) -> Iterator[RealHub]:
     """Starts a hub and its proxy, and stops both."""
-    ports = public, private, hub_port = _free_ports(3)
+    assert PROXY.exists(), "configurable-http-proxy is not installed: make test installs it, from npm"
+    ports = public, private, hub_port = free_ports(3)
     tokens = {name: secrets.token_hex(16) for name in TOKENS}
     proxy_token = secrets.token_hex(16)
     settings = {
@@ -133,49 +125,12 @@ def running(folder: Path) -> Iterator[RealHub]:
         str(PROXY), "--ip", "127.0.0.1", "--port", str(public), "--api-ip", "127.0.0.1", "--api-port", str(private),
         "--error-target", f"http://127.0.0.1:{hub_port}/hub/error",
     ]  # fmt: skip
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTERHUB", "CONFIGPROXY"))}
     with ExitStack() as stack:
         client = stack.enter_context(httpx.Client(timeout=PATIENCE))
         hub = RealHub(f"http://127.0.0.1:{public}", folder, tokens, client)
         hub.ports = ports
-        stack.enter_context(_guarded("proxy", proxy, folder, CONFIGPROXY_AUTH_TOKEN=proxy_token))
-        guard = stack.enter_context(_guarded("hub", [str(HUB)], folder))
-
-        def answers() -> bool:
-            assert guard.poll() is None, (folder / "hub.log").read_text()
-            try:
-                return hub.get("/hub/api/").is_success
-            except httpx.TransportError:
-                return False
-
-        wait_until(answers, PATIENCE)
+        stack.enter_context(guarded(proxy, folder / "proxy.log", {**own, "CONFIGPROXY_AUTH_TOKEN": proxy_token}))
+        log = folder / "hub.log"
+        wait_for(stack.enter_context(guarded([HUB], log, own)), f"{hub.url}/hub/api/", log)
         yield hub
-
-
-@contextmanager
-def _guarded(name: str, program: Sequence[str], folder: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that ends with us."""
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTERHUB", "CONFIGPROXY"))}
-    with (folder / f"{name}.log").open("wb") as log:
-        guard = subprocess.Popen(
-            ["sh", "-c", GUARD, name, *program],
-            cwd=folder,
-            env={**own, **more},
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield guard
-    finally:
-        assert guard.stdin is not None
-        guard.stdin.close()
-        guard.wait(timeout=PATIENCE)
-
-
-def _free_ports(count: int) -> tuple[int, ...]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return tuple(one.getsockname()[1] for one in sockets)
