@@ -112,7 +112,8 @@ def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
     run(
         con,
         f"update temp.fresh set status = 'incomplete' where status in ('ok', 'to date') and exists (select 1 "
-        f"from ({sql('stages', 'missing_days')}) as m where list_contains($sources, m.source) "
+        f"from (select source, first_day, last_day from ({sql('stages', 'missing_days')}) union all "
+        f"({sql('stages', 'told_days')})) as m where list_contains($sources, m.source) "
         "and m.first_day <= period_end and m.last_day >= period_start)",
         {"as_of": this.as_of, "sources": sources},
     )

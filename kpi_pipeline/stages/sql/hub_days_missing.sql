@@ -6,16 +6,9 @@ with covered as (
     where source = 'hub_activity'
 ),
 
--- A hub says of days long ago who wasn't active again since, and no more. Pages of live sources are named by content.
-told as (
-    select min(date) as first_day
-    from raw.hub_activity
-    where exists (select 1 from covered) and regexp_full_match(_file, '.*/[0-9a-f]{20}[.]json')
-),
-
 day as (
     select unnest(generate_series(
-        (select min(first_day) from (select first_day from covered union all select first_day from told)),
+        (select min(first_day) from (select first_day from covered union all select first_day from temp.told_days)),
         (select max(date) from facts.active_users),
         interval 1 day
     ))::date as date
