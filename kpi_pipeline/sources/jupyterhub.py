@@ -24,6 +24,7 @@ PAGES = "application/jupyterhub-pagination+json"
 SCOPES = ("list:users", "read:users:activity")
 # How the names of scopes begin that change nothing.
 READS = ("list:", "read:")
+SHOWN_SCOPES = 3
 # What a hub gives at a time at most, unless it is told otherwise.
 LIMIT = 200
 BY_ID, NEWEST_FIRST = "id", "-last_activity"
@@ -284,24 +285,24 @@ def _look(hub: Hub, walk: Walk) -> Iterator[Seen]:
     version, reply = hub.version(walk)
     scopes = hub.scopes(walk)
     first = hub.page(walk, NEWEST_FIRST, 0, 1)
-    newest = "the newest activity isn't told by this version"
-    if _sorts(version):
-        active = [user.active_at for user in first.users if user.active_at > NEVER]
-        newest = f"the newest active {active[0]:%Y-%m-%d %H:%M} UTC" if active else "none was ever active"
+    newest = _newest([first])
+    active = "none was ever active" if newest is None else f"the newest activity on {newest[:16].replace('T', ' ')} UTC"
     yield Seen(
-        "ok", f"JupyterHub {version}; the token is valid and its scopes suffice; {first.total:,} users, {newest}"
+        "ok",
+        f"JupyterHub {version}; the token is valid and its scopes suffice; {first.total:,} user(s)"
+        + (f", {active}" if _sorts(version) else ""),
     )
-    if more := [scope for scope in scopes if not scope.startswith(READS)]:
-        yield Seen("note", f"the token may do more than it needs ({', '.join(more)}): {' and '.join(SCOPES)} suffice")
     if not _sorts(version):
         yield Seen(
-            "note", f"all users are read every night: JupyterHub {SORTS_SINCE} and later can say who was active last"
+            "note", f"all users are read each time: only JupyterHub {SORTS_SINCE} and later tell the newest first"
         )
+    if more := [scope for scope in scopes if not scope.startswith(READS)]:
+        shown = ", ".join(more[:SHOWN_SCOPES]) + (", ..." if len(more) > SHOWN_SCOPES else "")
+        yield Seen("note", f"the token may do more than it needs ({shown}): {' and '.join(SCOPES)} suffice")
     server, ours = reply.server_time, reply.received_at
     if server is not None and abs(server - ours) > CLOCKS_DIFFER:
-        yield Seen(
-            "note", f"its clock says {server:%Y-%m-%d %H:%M} UTC, and ours {ours:%H:%M}: set the one that is wrong"
-        )
+        words = f"its clock says {server:%Y-%m-%d %H:%M} UTC, and ours {ours:%Y-%m-%d %H:%M}: set the one that is wrong"
+        yield Seen("note", words)
 
 
 def _sorts(version: str) -> bool:
@@ -368,7 +369,7 @@ def _user(item: JsonValue) -> User:
     try:
         active = item["last_activity"]
         return User(str(item["name"]), NEVER if active is None else _moment(active))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         raise BadAnswerError("somebody of whom it doesn't say when last active") from None
 
 

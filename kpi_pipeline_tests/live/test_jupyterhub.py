@@ -426,6 +426,10 @@ def on_no_day(body: dict[str, Any]) -> None:
     body["items"][-1]["last_activity"] = "yesterday"
 
 
+def too_early(body: dict[str, Any]) -> None:
+    body["items"][-1]["last_activity"] = "0001-01-01T00:00:00+14:00"
+
+
 FAULTS = {
     "an empty page in mid-walk": (empty, "another number of users"),
     "a page with a user less than it says": (short, "another number of users"),
@@ -436,6 +440,7 @@ FAULTS = {
     "a user without a name": (nameless, "somebody without a name"),
     "a user of whom it doesn't say when": (without_activity, "when last active"),
     "a user who was active on no day": (on_no_day, "when last active"),
+    "a user who was active before there was time": (too_early, "when last active"),
 }
 
 
@@ -682,28 +687,25 @@ def examined(hub: FakeJupyterHub, at: datetime = NIGHT, skew: timedelta = timede
             return [(seen.state, seen.words) for seen in asked.examine(fetching.Glance(clock.now(), Budget(clock)))]
 
 
-GOOD = "the token is valid and its scopes suffice; 9 users"
+GOOD = "the token is valid and its scopes suffice; 9 user(s)"
 
 
 def test_a_hub_that_is_well(hub: FakeJupyterHub) -> None:
-    words = f"coral/prod: JupyterHub 6.1.1; {GOOD}, the newest active 2026-03-05 19:29 UTC"
+    words = f"coral/prod: JupyterHub 6.1.1; {GOOD}, the newest activity on 2026-03-05 19:29 UTC"
     assert examined(hub) == [("ok", words)]
 
 
 def test_a_hub_that_nobody_has_used(hub: FakeJupyterHub) -> None:
     hub.users["prod"] = [User("zz-new")]
     ((_, words),) = examined(hub)
-    assert words.endswith("1 users, none was ever active")
+    assert words.endswith("1 user(s), none was ever active")
 
 
 def test_an_old_hub(hub: FakeJupyterHub) -> None:
     hub.version = "4.1.6"
     assert examined(hub) == [
-        ("ok", f"coral/prod: JupyterHub 4.1.6; {GOOD}, the newest activity isn't told by this version"),
-        (
-            "note",
-            "coral/prod: all users are read every night: JupyterHub 5 and later can say who was active last",
-        ),
+        ("ok", f"coral/prod: JupyterHub 4.1.6; {GOOD}"),
+        ("note", "coral/prod: all users are read each time: only JupyterHub 5 and later tell the newest first"),
     ]
 
 
@@ -719,7 +721,7 @@ def test_a_token_that_may_do_more(hub: FakeJupyterHub) -> None:
 def test_a_clock_that_is_wrong(hub: FakeJupyterHub) -> None:
     _, (state, words) = examined(hub, skew=timedelta(hours=-2))
     assert state == "note"
-    assert "its clock says 2026-03-06 00:30 UTC, and ours 02:30" in words
+    assert "its clock says 2026-03-06 00:30 UTC, and ours 2026-03-06 02:30" in words
 
 
 def test_no_hub_at_all(hub: FakeJupyterHub) -> None:
