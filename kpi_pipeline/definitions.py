@@ -1,11 +1,12 @@
 """The Dagster code location: assembly only. Loads with no secret, no network and no file but the package's own."""
 
 import logging
+from datetime import timedelta
 
 import dagster as dg
 
 from kpi_pipeline import catalog as catalog_module
-from kpi_pipeline import settings
+from kpi_pipeline import clock, settings
 from kpi_pipeline.assets import (
     asset_checks,
     calendar,
@@ -26,9 +27,16 @@ from kpi_pipeline.assets import (
 )
 from kpi_pipeline.assets.common import Pipeline
 from kpi_pipeline.catalog import Catalog
+from kpi_pipeline.settings.sources import HubActivityJupyterHub
 
-NIGHTLY = "nightly"
+NIGHTLY, POLL = "nightly", "poll_hubs"
 PROGRESS_LOGGER = "progress"
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 organisation = settings.organisation_at_hand()
 zone = organisation.timezone if organisation else "UTC"
 everything = dg.AssetSelection.all()
@@ -45,6 +53,11 @@ registry_job = dg.define_asset_job(
     "registry_refresh",
     selection=dg.AssetSelection.keys(["landing", "hub_registry"], ["raw", "hub_registry"], ["staged", "hubs"]),
     description="The registry alone: a hub that comes or goes is noticed within hours, not only every night.",
+)
+poll_job = dg.define_asset_job(
+    POLL,
+    selection=dg.AssetSelection.keys(["landing", "hub_activity"]),
+    description="Who was active last on each hub, into the landing zone, and no further: the nightly job loads it.",
 )
 
 
@@ -81,6 +94,26 @@ registry_refresh = dg.ScheduleDefinition(
 )
 
 
+@dg.schedule(
+    # Late enough for what happened before midnight to have been reported.
+    cron_schedule="15 * * * *",
+    job=poll_job,
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Every hour, if it is switched on: asks JupyterHubs who was active last. They tell the last time only, "
+    "so who is active again before the night comes would be missing on the day before.",
+)
+def poll_hubs(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    wanted = settings.load().config.sources.hub_activity
+    if not isinstance(wanted, HubActivityJupyterHub):
+        return dg.SkipReason('hub_activity isn\'t of kind = "jupyterhub" in kpi.toml: there is nothing to poll')
+    # One whose process was killed seems to be under way for ever.
+    since = clock.now() - 2 * timedelta(minutes=wanted.budget.minutes)
+    under_way = dg.RunsFilter(job_name=POLL, statuses=UNDER_WAY, created_after=since)
+    if context.instance.get_runs(under_way, limit=1):
+        return dg.SkipReason("the last poll is still under way")
+    return dg.RunRequest()
+
+
 @dg.logger({}, "Hands events to the process in the foreground; `kpi run` draws its progress from them.")
 def progress(_: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("kpi_pipeline.progress")
@@ -111,8 +144,8 @@ def build(catalog: Catalog) -> dg.Definitions:
             published.close_last_month,
         ],
         asset_checks=asset_checks.definitions(catalog),
-        jobs=[nightly_job, monthly_close_job, registry_job],
-        schedules=[nightly, monthly_close, registry_refresh],
+        jobs=[nightly_job, monthly_close_job, registry_job, poll_job],
+        schedules=[nightly, monthly_close, registry_refresh, poll_hubs],
         resources={"pipeline": Pipeline()},
         loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress},
         # Parallelism is DuckDB's own: a process per step would cost four times the whole run.

@@ -281,7 +281,9 @@ class _Fetch:
             self.problems[part] = _words(error)
             self.over.add(part)
         else:
-            self.finished[part] = Finished(tuple(walk.files.values()), fetched.cursor, fetched.covered)
+            self.finished[part] = Finished(
+                tuple(walk.files.values()), fetched.cursor, fetched.covered, fetched.first_day
+            )
             self.over.add(part)
             self.progress.through += 1
             if fetched.notes:

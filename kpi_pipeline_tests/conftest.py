@@ -8,6 +8,7 @@ GROUPS = {
     "sample": ("test_truth", "test_opinion_truth", "test_published", "test_support"),
     "webserver": ("webserver",),
     "real": ("test_real_registry",),
+    "jupyterhub": ("test_real_jupyterhub",),
 }
 
 

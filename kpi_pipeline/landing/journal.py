@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -82,11 +82,12 @@ class _JournalLine(_Line):
 
 @dataclass(frozen=True)
 class Finished:
-    """A part that got through: its files, where the next fetch continues, and the days that it now covers."""
+    """A part that got through: its files, where the next fetch continues, and what of it is landed by now."""
 
     files: tuple[LandedFile, ...]
     cursor: dict[str, JsonValue]
     covered: Days
+    first_day: date | None = None
 
 
 @dataclass
@@ -233,6 +234,7 @@ class OpenFetch:
                 started_at=self._parts[part].begun.started_at,
                 cursor=finished.cursor,
                 covered=finished.covered,
+                first_day=finished.first_day,
                 is_wanted=is_wanted,
             )
         if problem is None:

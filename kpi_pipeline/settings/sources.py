@@ -144,6 +144,11 @@ class HubApi(Strict):
     url: Url
     token_env: Variable
 
+    @property
+    def part(self) -> str:
+        """Its id, as in the registry."""
+        return f"{self.cluster}/{self.hub}"
+
 
 class HubActivityJupyterHub(HubActivity, Live):
     """Who was active last when, asked of the hubs themselves; `sweep_days`: how often to read all users."""
@@ -156,7 +161,7 @@ class HubActivityJupyterHub(HubActivity, Live):
 
     @model_validator(mode="after")
     def _hubs_differ(self) -> Self:
-        names = [f"{hub.cluster}/{hub.hub}" for hub in self.hubs]
+        names = [hub.part for hub in self.hubs]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"the hub {doubled[0]!r} is named twice")
         return self

@@ -4,12 +4,13 @@ from kpi_pipeline.settings.base import Live
 from kpi_pipeline.settings.sources import (
     ApiMetricsPrometheus,
     DealsHubSpot,
+    HubActivityJupyterHub,
     HubActivityPrometheus,
     HubRegistryGit,
     TicketsFreshdesk,
     UptimePrometheus,
 )
-from kpi_pipeline.sources import freshdesk, git_registry, hubspot, prometheus
+from kpi_pipeline.sources import freshdesk, git_registry, hubspot, jupyterhub, prometheus
 from kpi_pipeline.sources.walk import Connector, Tools
 
 
@@ -20,6 +21,8 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
         ConfigError: an environment variable that kpi.toml names holds nothing.
     """
     match configured:
+        case HubActivityJupyterHub():
+            return jupyterhub.Users(source, configured, tools)
         case HubActivityPrometheus():
             return prometheus.Activity(source, configured, tools)
         case ApiMetricsPrometheus() | UptimePrometheus():

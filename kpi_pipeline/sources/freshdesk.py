@@ -153,7 +153,7 @@ class Tickets:
             state.updated[name] = max(state.updated[name], newest - OVERLAP)
         now = min(walk.started_at, listed[TICKETS].server_time)
         covered = union(walk.covered, span(state.since, now.astimezone(UTC).date() - ONE))
-        return Fetched(state.cursor(), covered, tuple(notes))
+        return Fetched(state.cursor(), covered, notes=tuple(notes))
 
     def _list(self, walk: Walk, name: str, begin: datetime) -> _Listing:
         """Lands a listing, the oldest change first: each page begins where the last one ended.

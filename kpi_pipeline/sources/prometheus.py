@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote
 
-from kpi_pipeline.days import Days, missing, single, span, union
+from kpi_pipeline.days import missing, single, span, union
 from kpi_pipeline.errors import KpiError, SourceError
 from kpi_pipeline.settings.base import Login
 from kpi_pipeline.settings.sources import (
@@ -21,7 +21,7 @@ from kpi_pipeline.settings.sources import (
     UptimePrometheus,
 )
 from kpi_pipeline.sources.transport import BadAnswerError, Question, Reply, Transport, login_headers
-from kpi_pipeline.sources.walk import Fetched, Seen, Tools, Walk, named_by_content
+from kpi_pipeline.sources.walk import Cursor, Fetched, Seen, Tools, Walk, named_by_content
 
 DAY = timedelta(days=1)
 # A sample of midnight belongs to the day that begins: a day is asked for at its last millisecond. Which range is then
@@ -122,7 +122,7 @@ class Asked:
             covered = union(covered, span(day, day))
         read = [day for day in wanted if shares.get(day)]
         first_day = min([day for day in (_day(walk.cursor.get("first")), *read[:1]) if day], default=None)
-        cursor = {"since": since.isoformat(), "asked": max(last, asked or last).isoformat()}
+        cursor: Cursor = {"since": since.isoformat(), "asked": max(last, asked or last).isoformat()}
         if first_day is not None:
             cursor["first"] = first_day.isoformat()
         return read, Fetched(cursor, covered, first_day)

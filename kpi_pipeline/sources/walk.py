@@ -9,7 +9,7 @@ on answers, and on nothing else; in particular not on the time.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol
@@ -52,14 +52,17 @@ class Made:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A part that got through: where the next fetch continues, and the days that it now covers.
+    """A part that got through: where the next fetch continues, and what is landed of it.
 
     Args:
+        covered: all days that are landed as a whole by now, not only the new ones.
+        first_day: the first day that anything is landed of, where that isn't all of it.
         notes: what an operator should know of it all the same, in words that hold no secret and name nobody.
     """
 
     cursor: Cursor
     covered: Days
+    first_day: date | None = None
     notes: tuple[str, ...] = ()
 
 

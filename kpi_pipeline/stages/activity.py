@@ -3,15 +3,17 @@
 What belongs here: which field of an answer is which column. What never does: which activity counts (staged).
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
+import polars as pl
 from pydantic import SecretStr
 
 from kpi_pipeline.contracts import HUB_ACTIVITY, Record
 from kpi_pipeline.errors import UnreadableFileError
-from kpi_pipeline.landing import LandedFile, Landing, unpacked
+from kpi_pipeline.landing import LandedFile, Landing, content_of
 from kpi_pipeline.settings.sources import HubActivity, HubActivityPrometheus
 from kpi_pipeline.stages import prometheus, raw
 from kpi_pipeline.stages.reading import Reader, reader, whole_file
@@ -20,6 +22,9 @@ from kpi_pipeline.warehouse import Connection, run, sql
 PROMETHEUS = ("prometheus", "prometheus_json")
 JUPYTERHUB = ("jupyterhub", "jupyterhub_json")
 HUB_LABEL, USERNAME_LABEL = "namespace", "annotation_hub_jupyter_org_username"
+# How much text one statement takes.
+BATCH_BYTES = 32 << 20
+PAGE = {"file": pl.String, "fetched": pl.Date, **dict.fromkeys(("cluster", "hub", "text", "fault"), pl.String)}
 
 
 def load(con: Connection, landing: Landing, configured: HubActivity | None, secret: SecretStr | None) -> raw.Loaded:
@@ -37,13 +42,17 @@ def load(con: Connection, landing: Landing, configured: HubActivity | None, secr
     def read(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:
         if file.kind in PROMETHEUS:
             return _prometheus(con, replace(record, labels=labels), file, path)
-        if file.kind in JUPYTERHUB:
-            return _jupyterhub(con, file, path)
         return reader(con, record, file, path)
+
+    def read_all(con: Connection, files: Sequence[LandedFile]) -> list[raw.Reject]:
+        pages = [file for file in files if file.kind in JUPYTERHUB]
+        others = [file for file in files if file.kind not in JUPYTERHUB]
+        rejects, _ = raw.read_files(con, landing, record, others, read, 1)
+        return rejects + _read_pages(con, landing, record, pages)
 
     # Other labels are another version, by which answers are read anew; a table's columns go by their own names.
     record = HUB_ACTIVITY if labels == DEFAULT_LABELS else replace(HUB_ACTIVITY, labels=labels)
-    loaded = raw.load(con, landing, record, secret, configured is not None, read)
+    loaded = raw.load(con, landing, record, secret, configured is not None, read_all=read_all)
     prometheus.forget_answer(con)
     return loaded
 
@@ -58,26 +67,57 @@ def _prometheus(con: Connection, record: Record, file: LandedFile, path: Path) -
     return replace(samples, columns={**samples.columns, "cluster": "$cluster"}, parameters=parameters)
 
 
-def _jupyterhub(con: Connection, file: LandedFile, path: Path) -> Reader:
-    """Users with their last activity; those that never were active are no activity. Folders: cluster and hub."""
-    cluster, hub = _folders(file, 2)
-    with whole_file(file), unpacked(path, file.is_packed) as content:
-        prometheus.put_document(con, content.read().decode("utf-8-sig"))
-    [(is_json, kind)] = run(con, "select document is not null, json_type(document) from temp.answer")
-    listing = "document -> '$.items'" if kind == "OBJECT" else "document"
-    if not is_json:
-        raise _unreadable(file, "not_json", "broken JSON, perhaps cut off")
-    if run(con, f"select json_type({listing}) from temp.answer") != [("ARRAY",)]:
-        raise _unreadable(file, "not_a_list", "no list of users")
-    relation = sql("stages", "jupyterhub_users").replace("listing_of(document)", f"({listing})")
-    return Reader(
-        f"({relation})",
-        {"cluster": cluster, "hub": hub},
-        {"date": "active_at::date", "cluster": "$cluster", "hub": "$hub", "username": "username"},
+def _read_pages(con: Connection, landing: Landing, record: Record, files: Sequence[LandedFile]) -> list[raw.Reject]:
+    """Users of pages, many pages at once: a hub that is asked every hour gives thousands of small ones.
+
+    Users have the day of their last activity; those that never were active are no activity.
+    """
+    users = Reader(
+        f"({sql('stages', 'jupyterhub_users')})",
+        {},
+        {"date": "active_at::date", "cluster": "cluster", "hub": "hub", "username": "username"},
         "place",
         typed=True,
         reasons=(("not_an_object", "kind is distinct from 'OBJECT'"), ("invalid:last_activity", "active_at is null")),
+        file="file",
+        fetched="fetched",
     )
+    rejects: list[raw.Reject] = []
+    for batch in _batches(landing, files):
+        con.register("landed_pages", pl.DataFrame(batch, schema=PAGE, orient="row").to_arrow())
+        run(con, f"create or replace temp table user_pages as {sql('stages', 'jupyterhub_pages')}")
+        con.unregister("landed_pages")
+        run(con, raw.insert_statement(record, users))
+        faults = run(con, "select file, fault from temp.user_pages where fault is not null")
+        rejects += [(file, raw.WHOLE_FILE, fault) for file, fault in faults]
+    run(con, "drop table if exists temp.user_pages")
+    return rejects
+
+
+def _batches(landing: Landing, files: Sequence[LandedFile]) -> Iterator[list[tuple[object, ...]]]:
+    """Pages with their text, as many at once as fit."""
+    batch: list[tuple[object, ...]] = []
+    size = 0
+    for file in files:
+        batch.append(_text(landing, file))
+        size += file.bytes
+        if size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _text(landing: Landing, file: LandedFile) -> tuple[object, ...]:
+    """A row of PAGE: a page and whose it is, or what is wrong with the file."""
+    cluster = hub = text = fault = None
+    try:
+        cluster, hub = _folders(file, 2)
+        with whole_file(file):
+            text = content_of(landing.path(HUB_ACTIVITY.source, file), file.is_packed).decode("utf-8-sig")
+    except UnreadableFileError as error:
+        fault = error.reason
+    return file.name, file.fetched_date, cluster, hub, text, fault
 
 
 def _folders(file: LandedFile, depth: int) -> list[str]:

@@ -31,8 +31,8 @@ def count_active_users(con: Connection, as_of: date, days: Iterable[date]) -> tu
 def cover_days(con: Connection) -> None:
     """Rebuilds facts.coverage, of which days what was delivered, and facts.missing_activity, what rests on less."""
     with transaction(con):
-        run(con, f"create or replace temp table hub_days as {sql('stages', 'hub_days_missing')}")
-        run(con, f"create or replace temp table live_days as {sql('stages', 'live_days')}")
+        for name, select in (("hub_days", "hub_days_missing"), ("live_days", "live_days")):
+            run(con, f"create or replace temp table {name} as {sql('stages', select)}")
         for name in ("coverage", "missing_activity"):
             run(con, f"truncate facts.{name}")
             fill(con, table(f"facts.{name}"), sql("stages", name))

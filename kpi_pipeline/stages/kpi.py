@@ -114,8 +114,8 @@ def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
         return
     run(
         con,
-        f"update temp.fresh set status = 'incomplete' where status in ('ok', 'to date', 'provisioned') and exists (select 1 "
-        f"from ({sql('stages', 'missing_days')}) as m where list_contains($sources, m.source) "
+        "update temp.fresh set status = 'incomplete' where status in ('ok', 'to date', 'provisioned') "
+        f"and exists (select 1 from ({sql('stages', 'missing_days')}) as m where list_contains($sources, m.source) "
         "and m.first_day <= period_end and m.last_day >= period_start)",
         {"as_of": this.as_of, "sources": sources},
     )

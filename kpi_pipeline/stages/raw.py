@@ -86,7 +86,7 @@ def load(
         rejects, lines = (
             (read_all(con, changed), Lines())
             if read_all is not None
-            else _read_files(con, landing, record, changed, read, at_once)
+            else read_files(con, landing, record, changed, read, at_once)
         )
         if record.personal and secret is not None:
             _add_keys(con, record, secret)
@@ -138,7 +138,7 @@ def _make_incoming(con: Connection, record: Record) -> None:
     run(con, f"create or replace table {INCOMING} ({columns}, _file varchar, _row bigint, _reason varchar)")
 
 
-def _read_files(
+def read_files(
     con: Connection,
     landing: Landing,
     record: Record,
@@ -184,7 +184,7 @@ def _read(con: Connection, landing: Landing, record: Record, file: LandedFile, r
     try:
         source = read(con, record, file, landing.path(record.source, file))
         with whole_file(file):
-            run(con, _insert_statement(record, source), {**source.parameters, "file": file.name, **_limits(file)})
+            run(con, insert_statement(record, source), {**source.parameters, "file": file.name, **_limits(file)})
         rejects = take_rejects(con, file)
         missing = [row for row, _ in rejects]
         if source.skips_blank:
@@ -201,7 +201,7 @@ def _limits(file: LandedFile) -> dict[str, object]:
     return {"fetched": file.fetched_date}
 
 
-def _insert_statement(record: Record, source: Reader) -> str:
+def insert_statement(record: Record, source: Reader) -> str:
     """Text to types; the first thing that is wrong with a row becomes its reason."""
     typed, reasons = [], [*source.reasons]
     for column in record.columns:
@@ -215,9 +215,9 @@ def _insert_statement(record: Record, source: Reader) -> str:
         if not column.personal:
             reasons.append((f"invalid:{column.name}", f"not ({blank}) and {value} is null"))
         if column.type == "DATE" and not column.may_be_future:
-            reasons.append((f"future:{column.name}", f"{value} > $fetched"))
+            reasons.append((f"future:{column.name}", f"{value} > {source.fetched}"))
     case = " ".join(f"when {condition} then '{reason}'" for reason, condition in reasons)
-    inner = f"select {', '.join(typed)}, $file as _file, {source.row} as _row, case {case} end as _reason"
+    inner = f"select {', '.join(typed)}, {source.file} as _file, {source.row} as _row, case {case} end as _reason"
     rules = " ".join(f"when {condition} then '{reason}'" for reason, condition in record.rules)
     final = f"coalesce(_reason, case {rules} end) as _reason" if rules else "_reason as _reason"
     return f"insert into {INCOMING} by name select * replace ({final}) from ({inner} from {source.relation})"

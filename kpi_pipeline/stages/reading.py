@@ -37,7 +37,8 @@ class Reader:
     `columns` maps a contract's column to an expression; `typed` says whether the format has types of its own;
     `reasons` are further conditions that send a row to quarantine. `lines` says how many lines the file has, where the
     relation gives only those that matter. `skips_blank` says whether there are blank lines, which the reader neither
-    gives nor counts.
+    gives nor counts. `file` and `fetched` say which file a row is of, and when that was fetched, where the relation is
+    over several files.
     """
 
     relation: str
@@ -48,6 +49,8 @@ class Reader:
     reasons: tuple[tuple[str, str], ...] = ()
     lines: int | None = None
     skips_blank: bool = False
+    file: str = "$file"
+    fetched: str = "$fetched"
 
 
 def reader(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:

@@ -11,7 +11,7 @@ from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.stages.checks import evaluate, freshness_check, parts_check
 from kpi_pipeline.stages.kpi import Run, compute
 from kpi_pipeline.stages.scorecard import Rules, score
-from kpi_pipeline.warehouse import create_tables
+from kpi_pipeline.warehouse import create_tables, quote
 
 AS_OF = date(2026, 3, 31)
 THIS = Run(AS_OF, frozenset({"github", "hub_activity", "hub_registry"}), 3, "run", datetime(2026, 4, 1, tzinfo=UTC))
@@ -107,3 +107,29 @@ def test_a_quarter_whose_end_is_missing_is_stale(con: duckdb.DuckDBPyConnection)
     verdict = score(con, TECHNICAL, THIS, Rules((), {"github": 7}))
     assert verdict is not None
     assert verdict.status == "stale"
+
+
+def test_days_before_a_hub_was_first_asked_are_not_whole(con: duckdb.DuckDBPyConnection) -> None:
+    """It said who was last active in January: of the users of that month a part. Files say all that they say."""
+    kpi, as_of = catalog.load().kpi("engineering.cloud_cost_per_hub_user"), date(2026, 2, 10)
+    con.execute("delete from facts.periods")
+    for name, rows in kpi.measure.examples[0].input.items():
+        for row in rows:
+            con.execute(
+                f"insert into {quote(name)} ({', '.join(row)}) values ({', '.join(f'${key}' for key in row)})", row
+            )
+    con.execute("insert into raw.parts values ('hub_activity', 'a/one', '2026-02-11', true, null, null)")
+    con.execute("insert into raw.covered_days values ('hub_activity', 'a/one', '2026-02-01', '2026-02-10')")
+    this = Run(as_of, frozenset(kpi.measure.sources), 3, "run", datetime(2026, 2, 11, tzinfo=UTC))
+    for file, january in (("a/one/2026-01.json", "ok"), ("a/one/0123456789abcdef0123.json", "incomplete")):
+        con.execute(
+            "insert into raw.hub_activity by name select date '2026-01-20' as date, 'a' as cluster, 'one' as hub, "
+            "uuid() as person_key, ? as _file, 1 as _row",
+            [file],
+        )
+        compute(con, kpi, this)
+        found = con.execute(
+            "select period_start::varchar, status from kpi.kpi_values where grain = 'organisation' and kpi_id = ?",
+            [kpi.id],
+        ).fetchall()
+        assert dict(found) == {"2026-01-01": january, "2026-02-01": "to date"}

@@ -111,6 +111,7 @@ class Nights:
     told: list[str] = field(default_factory=list)
     requests: int | None = None
     change: Callable[[Live], Live] = lambda configured: configured
+    token: str = TOKEN
 
     @property
     def landing(self) -> Landing:
@@ -123,7 +124,7 @@ class Nights:
     def fetch(self) -> fetching.Outcome:
         """One night."""
         source = self.vendor.source
-        tools = Tools(lambda _name, _purpose: SecretStr(TOKEN), self.clock, self.limits)
+        tools = Tools(lambda _name, _purpose: SecretStr(self.token), self.clock, self.limits)
         with closing(connector(source, self.configured, tools)) as asked:
             return fetching.fetch(
                 self.landing,
@@ -176,8 +177,8 @@ class Nights:
                     import gzip
 
                     content = gzip.decompress(content)
-                assert TOKEN.encode() not in content, path
-        assert TOKEN not in " ".join(self.told)
+                assert self.token.encode() not in content, path
+        assert self.token not in " ".join(self.told)
 
 
 def utc(*parts: int) -> datetime:

@@ -1,18 +1,21 @@
-"""Programs that tests start: on loopback, on a free port, and stopped whatever happens. No test is here."""
+"""Programs that tests start: on loopback, on a free port, and stopped whatever happens. No test is here.
 
-import os
+Each is watched by a shell that holds a pipe to this process. Once the pipe is closed, by us or because we are no more,
+however we ended, the shell kills its process group: the program, what that has started, and itself.
+"""
+
 import shutil
-import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PATIENCE = 60.0
+GUARD = '("$@" </dev/null; echo "ended with $?"; kill -KILL 0) & cat >/dev/null; kill -KILL 0'
 
 
 def program(name: str) -> str:
@@ -28,9 +31,16 @@ def program(name: str) -> str:
 
 def free_port() -> int:
     """A port of loopback that nobody uses."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Several, each another."""
+    with ExitStack() as stack:
+        listening = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in listening:
+            one.bind(("127.0.0.1", 0))
+        return tuple(int(one.getsockname()[1]) for one in listening)
 
 
 @contextmanager
@@ -42,37 +52,39 @@ def started(
     Raises:
         AssertionError: it ended by itself, or never answered; with the end of what it said.
     """
+    with guarded(command, log, environment) as process:
+        wait_for(process, ready, log)
+        yield process
+
+
+@contextmanager
+def guarded(
+    command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a program, in the folder of its log, and ends it and all that it started."""
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [str(part) for part in command],
+        guard = subprocess.Popen(
+            ["sh", "-c", GUARD, "guard", *map(str, command)],
             stdout=out,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             env=dict(environment) if environment is not None else None,
+            cwd=log.parent,
             start_new_session=True,
         )
-        try:
-            _wait_for(process, ready, log)
-            yield process
-        finally:
-            stop(process)
+    try:
+        yield guard
+    finally:
+        assert guard.stdin is not None
+        guard.stdin.close()
+        guard.wait(timeout=PATIENCE)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a program and what it started."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, how)
-            process.wait(timeout=10)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
-    process.wait(timeout=10)
-
-
-def _wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Waits until a program answers."""
     until = time.monotonic() + PATIENCE
     while True:
-        assert process.poll() is None, f"ended with {process.returncode}:\n{_end_of(log)}"
+        assert process.poll() is None, f"it ended:\n{_end_of(log)}"
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return

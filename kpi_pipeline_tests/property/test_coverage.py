@@ -35,6 +35,10 @@ parts = st.dictionaries(
     st.sampled_from((*CLUSTERS, "coral/a", "kelp/b")), st.lists(spans, min_size=1, max_size=3), min_size=1
 )
 delivered = st.sets(st.integers(0, LENGTH - 1), max_size=30)
+# The earliest day that a live source has said something of, beyond what it covers.
+told = st.none() | st.integers(0, LENGTH - 1)
+# As pages of live sources are named, and as files may be that were dropped.
+LIVE_PAGE, DROPPED = "coral/a/0123456789abcdef0123.json", "coral/a/2024-02-01.json"
 
 
 def intervals(found: list[list[int]]) -> day_sets.Days:
@@ -48,7 +52,7 @@ def intervals(found: list[list[int]]) -> day_sets.Days:
 def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
     names = (
         "staged.hubs", "raw.parts", "raw.covered_days", "staged.activity_accounting", "facts.active_users",
-        "facts.coverage", "facts.missing_activity",
+        "facts.coverage", "facts.missing_activity", "raw.hub_activity",
     )  # fmt: skip
     with duckdb.connect() as con:
         create_tables(con, [TABLES[name] for name in names])
@@ -60,10 +64,12 @@ def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @FEW
-@given(hubs=hubs, parts=parts, delivered=delivered)
-def test_windows_that_rest_on_missing_days(hubs, parts, delivered) -> None:  # type: ignore[no-untyped-def]
+@given(hubs=hubs, parts=parts, delivered=delivered, told=told)
+def test_windows_that_rest_on_missing_days(hubs, parts, delivered, told) -> None:  # type: ignore[no-untyped-def]
     covered = {part: set(day_sets.single(intervals(found))) for part, found in parts.items()}
     begins = min(min(found) for found in covered.values())
+    if told is not None:
+        begins = min(begins, DAYS[told])
     with warehouse() as con:
         for cluster, hub, (first, last), environment, community, hub_type in hubs:
             con.execute(
@@ -79,6 +85,13 @@ def test_windows_that_rest_on_missing_days(hubs, parts, delivered) -> None:  # t
                 con.execute("insert into raw.covered_days values ('hub_activity', ?, ?, ?)", [part, first, last])
         for n in delivered:
             con.execute("insert into staged.activity_accounting values (?, 1, 0, 0, 0, 0, 0, 1)", [DAYS[n]])
+        said = [(FIRST, DROPPED), *([(DAYS[told], LIVE_PAGE)] if told is not None else [])]
+        for day, file in said:
+            con.execute(
+                "insert into raw.hub_activity by name select ? as date, 'coral' as cluster, 'a' as hub, uuid() as "
+                "person_key, ? as _file, 1 as _row",
+                [day, file],
+            )
         facts.cover_days(con)
         found = con.execute(
             "select date, grain, member, clusters, clusters_covered from facts.missing_activity"

@@ -1,12 +1,21 @@
--- Users of a page, in its order, who were ever active; what isn't a user stays in, to be rejected.
+-- Users of pages, in their order, who were ever active; what isn't a user stays in, to be rejected.
 with item as (
     select
+        file,
+        fetched,
+        cluster,
+        hub,
         unnest(items) as item,
         generate_subscripts(items, 1) as place
-    from (select from_json(listing_of(document), '["json"]') as items from temp.answer)
+    from temp.user_pages
+    where fault is null
 )
 
 select
+    file,
+    fetched,
+    cluster,
+    hub,
     item ->> '$.name' as username,
     json_type(item) as kind,
     place,
