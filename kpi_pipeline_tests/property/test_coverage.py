@@ -35,10 +35,10 @@ parts = st.dictionaries(
     st.sampled_from((*CLUSTERS, "coral/a", "kelp/b")), st.lists(spans, min_size=1, max_size=3), min_size=1
 )
 delivered = st.sets(st.integers(0, LENGTH - 1), max_size=30)
-# The earliest day that a live source has said something of, beyond what it covers.
-told = st.none() | st.integers(0, LENGTH - 1)
-# As pages of live sources are named, and as files may be that were dropped.
-LIVE_PAGE, DROPPED = "coral/a/0123456789abcdef0123.json", "coral/a/2024-02-01.json"
+# The first day that a part has landed anything of, though not all.
+touched = st.dictionaries(st.sampled_from((*CLUSTERS, "coral/a", "kelp/b")), st.integers(0, LENGTH - 1))
+# What files had delivered, before anybody was asked.
+dropped = st.sets(st.tuples(st.sampled_from(CLUSTERS), st.integers(0, LENGTH - 1)), max_size=20)
 
 
 def intervals(found: list[list[int]]) -> day_sets.Days:
@@ -64,12 +64,13 @@ def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @FEW
-@given(hubs=hubs, parts=parts, delivered=delivered, told=told)
-def test_windows_that_rest_on_missing_days(hubs, parts, delivered, told) -> None:  # type: ignore[no-untyped-def]
+@given(hubs=hubs, parts=parts, delivered=delivered, touched=touched, dropped=dropped)
+def test_windows_that_rest_on_missing_days(hubs, parts, delivered, touched, dropped) -> None:  # type: ignore[no-untyped-def]
     covered = {part: set(day_sets.single(intervals(found))) for part, found in parts.items()}
-    begins = min(min(found) for found in covered.values())
-    if told is not None:
-        begins = min(begins, DAYS[told])
+    firsts = {
+        part: min([*found, *([DAYS[touched[part]]] if part in touched else [])]) for part, found in covered.items()
+    }
+    begins = min(firsts.values())
     with warehouse() as con:
         for cluster, hub, (first, last), environment, community, hub_type in hubs:
             con.execute(
@@ -80,18 +81,18 @@ def test_windows_that_rest_on_missing_days(hubs, parts, delivered, told) -> None
                  cluster],
             )  # fmt: skip
         for part, found in parts.items():
-            con.execute("insert into raw.parts values ('hub_activity', ?, null, true, null, null)", [part])
+            day = DAYS[touched[part]] if part in touched else None
+            con.execute("insert into raw.parts values ('hub_activity', ?, null, true, ?, null, null)", [part, day])
             for first, last in intervals(found):
                 con.execute("insert into raw.covered_days values ('hub_activity', ?, ?, ?)", [part, first, last])
+        for cluster, n in dropped:
+            con.execute(
+                "insert into raw.hub_activity by name select ?::date as date, ? as cluster, 'a' as hub, "
+                "uuid() as person_key, 'f' as _file, 1 as _row",
+                [DAYS[n], cluster],
+            )
         for n in delivered:
             con.execute("insert into staged.activity_accounting values (?, 1, 0, 0, 0, 0, 0, 1)", [DAYS[n]])
-        said = [(FIRST, DROPPED), *([(DAYS[told], LIVE_PAGE)] if told is not None else [])]
-        for day, file in said:
-            con.execute(
-                "insert into raw.hub_activity by name select ? as date, 'coral' as cluster, 'a' as hub, uuid() as "
-                "person_key, ? as _file, 1 as _row",
-                [day, file],
-            )
         facts.cover_days(con)
         found = con.execute(
             "select date, grain, member, clusters, clusters_covered from facts.missing_activity"
@@ -99,6 +100,9 @@ def test_windows_that_rest_on_missing_days(hubs, parts, delivered, told) -> None
         days = con.execute("select date, has_data, is_whole from facts.coverage").fetchall()
 
     def missing(cluster: str, hub: str, day: date) -> bool:
+        of_cluster = [first for part, first in firsts.items() if part.split("/")[0] == cluster]
+        if of_cluster and day < min(of_cluster) and (cluster, DAYS.index(day)) in dropped:
+            return False
         return day >= begins and not any(day in covered.get(part, ()) for part in (cluster, f"{cluster}/{hub}"))
 
     # Plainly: for each member, each day of each window, each hub.
@@ -137,30 +141,38 @@ def test_windows_that_rest_on_missing_days(hubs, parts, delivered, told) -> None
 
 
 @FEW
-@given(parts=parts, as_of=st.integers(0, LENGTH - 1))
-def test_missing_days_of_parts(parts, as_of) -> None:  # type: ignore[no-untyped-def]
-    """Gaps between what is landed, and after it up to the as-of day; of what never was, from its first failure on."""
+@given(parts=parts, as_of=st.integers(0, LENGTH - 1), touched=touched)
+def test_missing_days_of_parts(parts, as_of, touched) -> None:  # type: ignore[no-untyped-def]
+    """From the first day that anything is landed of, between what is landed, and after it up to the as-of day.
+
+    A part that never was landed lacks all days of its source; one that nobody wants any more lacks none.
+    """
+    end = DAYS[as_of]
     with warehouse() as con:
         for part, found in parts.items():
-            con.execute("insert into raw.parts values ('github', ?, null, true, null, null)", [part])
+            day = DAYS[touched[part]] if part in touched else None
+            con.execute("insert into raw.parts values ('github', ?, null, true, ?, null, null)", [part, day])
             for first, last in intervals(found):
                 con.execute("insert into raw.covered_days values ('github', ?, ?, ?)", [part, first, last])
-        con.execute("insert into raw.parts values ('github', 'never', null, true, 'down', ?)", [DAYS[10]])
-        con.execute("insert into raw.parts values ('github', 'gone', null, false, 'down', ?)", [DAYS[10]])
+        con.execute("insert into raw.parts values ('github', 'never', null, true, null, 'down', ?)", [DAYS[10]])
+        con.execute("insert into raw.parts values ('github', 'gone', null, false, null, 'down', ?)", [DAYS[10]])
         found = con.execute(
             f"select part, unnest(generate_series(first_day, last_day, interval 1 day))::date from "
-            f"({sql('stages', 'missing_days')})", {"as_of": DAYS[as_of]},
+            f"({sql('stages', 'missing_days')})", {"as_of": end},
         ).fetchall()  # fmt: skip
+        until = dict(
+            con.execute(f"select part, last_day from ({sql('stages', 'parts_covered')})", {"as_of": end}).fetchall()
+        )
+    covered = {part: {day for day in day_sets.single(intervals(found)) if day <= end} for part, found in parts.items()}
+    begun = min((min(days) for days in covered.values() if days), default=None)
     expected = []
-    for part, spans_of in parts.items():
-        covered = set(day_sets.single(intervals(spans_of)))
-        first = min(covered)
-        if first <= DAYS[as_of]:
-            expected += [(part, day) for day in DAYS[: as_of + 1] if day >= first and day not in covered]
-        else:
-            expected.append((part, DAYS[as_of]))
-    expected += [("never", day) for day in DAYS[9 : as_of + 1]]
-    assert sorted(found) == sorted(expected)
+    for part, days in {**covered, "never": set()}.items():
+        known = [*days, *([DAYS[touched[part]]] if part in touched else [])]
+        first = min(known) if known else (begun or end)
+        expected += [(part, day) for day in DAYS[: as_of + 1] if day >= first and day not in days]
+    assert sorted(set(found)) == sorted(expected)
+    before = begun - DAY if begun else None
+    assert dict(until) == {part: max(days) if days else before for part, days in {**covered, "never": set()}.items()}
 
 
 @FEW
