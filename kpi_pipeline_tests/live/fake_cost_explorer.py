@@ -1,7 +1,6 @@
 """Cost Explorer with the bill of two accounts: worked out here, answered by moto. Held to botocore's description of
 the service: what it is asked, and what it answers."""
 
-import base64
 import hashlib
 import json
 from datetime import date, timedelta
@@ -30,6 +29,10 @@ FEED = "/moto-api/static/ce/cost-and-usage-results"
 Costs = dict[tuple[date, str, str], Decimal]
 
 
+class UnknownTokenError(Exception):
+    """A token that no page had, or one of another question."""
+
+
 class FakeCostExplorer:
     """Costs of some days in two months, a page of which holds so many groups."""
 
@@ -48,7 +51,7 @@ class FakeCostExplorer:
         # A credit.
         self.costs[days[-2], REEF, ""] = Decimal("-12.3456789012")
         self.estimated_from = date(2026, 3, 1)
-        self.unit = "USD"
+        self.unit, self.tag = "USD", TAG
 
     def settings(self, url: str) -> CloudCostsExplorer:
         return CloudCostsExplorer.model_validate(
@@ -60,7 +63,10 @@ class FakeCostExplorer:
 
     def app(self, request: Request) -> Response:
         if self.is_page(request):
-            feed(request.body, self.answer(request.body))
+            try:
+                feed(request.body, self.answer(request.body))
+            except UnknownTokenError:
+                return Response({"__type": "InvalidNextTokenException", "Message": "Try again without it"}, 400)
         return passed_on(request)
 
     def answer(self, body: bytes) -> dict[str, Any]:
@@ -69,7 +75,7 @@ class FakeCostExplorer:
         hold_to("input_shape", asked)
         metric, token = asked["Metrics"][0], asked.pop("NextPageToken", None)
         question = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
-        begin = int(base64.b64decode(token).decode().removeprefix(f"{question} ")) if token else 0
+        begin = _place(token, question) if token else 0
         start, end = (date.fromisoformat(asked["TimePeriod"][key]) for key in ("Start", "End"))
         place, periods = 0, []
         for day in (start + timedelta(days=n) for n in range((end - start).days)):
@@ -77,7 +83,7 @@ class FakeCostExplorer:
             for account, hub in sorted((a, h) for d, a, h in self.costs if d == day):
                 if begin <= place < begin + self.page:
                     amount = {"Amount": str(self.costs[day, account, hub]), "Unit": self.unit}
-                    groups.append({"Keys": [account, f"{TAG}${hub}"], "Metrics": {metric: amount}})
+                    groups.append({"Keys": [account, f"{self.tag}${hub}"], "Metrics": {metric: amount}})
                 place += 1
             # A day without costs is on the page of the day before.
             if groups or begin <= max(place - 1, 0) < begin + self.page:
@@ -88,8 +94,7 @@ class FakeCostExplorer:
             "DimensionValueAttributes": [{"Value": REEF, "Attributes": {"description": "Reef"}}],
         }
         if begin + self.page < place:
-            following = base64.b64encode(f"{question} {begin + self.page}".encode()).decode()
-            answer["NextPageToken"] = following
+            answer["NextPageToken"] = f"{question}-{begin + self.page}"
         hold_to("output_shape", answer)
         return answer
 
@@ -120,6 +125,13 @@ class FakeCostExplorer:
         """Costs of the running month are moved to another account: the later groups move up."""
         for key in [key for key in self.costs if key[0] >= date(2026, 3, 1) and key[1] == REEF][:2]:
             del self.costs[key]
+
+
+def _place(token: str, question: str) -> int:
+    asked, _, place = token.partition("-")
+    if asked != question or not place.isdigit():
+        raise UnknownTokenError
+    return int(place)
 
 
 def feed(question: bytes, answer: dict[str, Any]) -> None:
