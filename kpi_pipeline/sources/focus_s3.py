@@ -5,6 +5,7 @@ What belongs here: objects. What never does: the lines in them, which raw reads 
 
 import json
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -270,7 +271,8 @@ def _take_page(parsed: dict[str, Any], reply: Reply, *, known: Collection[str], 
 
 def _take_object(parsed: dict[str, Any], reply: Reply, *, listed: Listed, path: Path, url: str) -> Made:
     """The bytes of an object, into a file, if they are those that were listed."""
-    with parsed["Body"] as body:
+    # A body as a context manager gives its inside, which knows no checksum.
+    with closing(parsed["Body"]) as body:
         if "LastModified" not in parsed or ("ETag" not in parsed and listed.etag):
             raise BadAnswerError("no object")
         modified = parsed["LastModified"].astimezone(UTC).replace(microsecond=0)

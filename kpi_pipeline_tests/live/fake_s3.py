@@ -57,10 +57,12 @@ class FakeS3:
         self.export(f"{_month(3)}/focus-00001.snappy.parquet", _lines(3, 1))
         self.now += timedelta(hours=1)
 
-    def put(self, key: str, content: bytes, modified: datetime | None = None) -> None:
+    def put(
+        self, key: str, content: bytes, modified: datetime | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Writes an object, now."""
         target = f"/{self.bucket}/{quote(key)}"
-        assert passed_on(Request("PUT", target, {}, OWNER, content)).status == 200
+        assert passed_on(Request("PUT", target, {}, {**OWNER, **(headers or {})}, content)).status == 200
         stored = s3_backends[ACCOUNT]["aws"].buckets[self.bucket].keys[key]
         stored.last_modified = (modified or self.now).replace(tzinfo=None)
 
