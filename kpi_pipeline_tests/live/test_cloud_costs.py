@@ -13,6 +13,7 @@ from kpi_pipeline.settings.sources import CloudCosts
 from kpi_pipeline.stages import costs
 from kpi_pipeline.stages.checks import evaluate
 from kpi_pipeline.stages.checks.costs import CHECKS
+from kpi_pipeline.warehouse import set_up
 from kpi_pipeline_tests.bad_input.organisation import empty_warehouse
 from kpi_pipeline_tests.live.fake_cost_explorer import FakeCostExplorer
 from kpi_pipeline_tests.live.fake_s3 import PREFIX, FakeS3, Line, written
@@ -96,7 +97,7 @@ def configured(live: Any) -> Any:
 
 def staged(con: duckdb.DuckDBPyConnection) -> None:
     """Hubs and their people, as other sources would have brought them."""
-    con.execute("set timezone = 'UTC'")
+    set_up(con)
     for hub_id in HUBS:
         cluster, hub = hub_id.split("/")
         con.execute(

@@ -18,6 +18,7 @@ from kpi_pipeline.sources.cost_explorer import CostExplorer
 from kpi_pipeline.sources.transport import Budget
 from kpi_pipeline.sources.walk import Tools
 from kpi_pipeline.stages import parts
+from kpi_pipeline.warehouse import set_up
 from kpi_pipeline_tests.bad_input.organisation import empty_warehouse
 from kpi_pipeline_tests.live.fake_cost_explorer import ATOLL, FIRST, REEF, TAG, FakeCostExplorer
 from kpi_pipeline_tests.live.fetched import LIMITS, Nights, TurnedClock, utc
@@ -189,11 +190,10 @@ def test_rows_are_lines_of_focus(tmp_path: Path) -> None:
     vendor.costs = {(date(2026, 2, 28), ATOLL, "lagoon"): Decimal("3.5"), (date(2026, 3, 1), REEF, ""): Decimal(2)}
     with nights(vendor, tmp_path) as (fetched, _):
         fetched.fetch_until_through()
-        with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
-            con.execute("set timezone = 'UTC'")
-            (tmp_path / "warehouse.duckdb").write_bytes(empty_warehouse())
-        with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
-            con.execute("set timezone = 'UTC'")
+        path = tmp_path / "warehouse.duckdb"
+        path.write_bytes(empty_warehouse())
+        with duckdb.connect(str(path)) as con:
+            set_up(con)
             vendor.load(con, fetched.landing, fetched.configured)
             rows = con.execute(
                 "select BilledCost::varchar, BillingAccountId, SubAccountId, Tags, BillingCurrency, ChargeCategory, "

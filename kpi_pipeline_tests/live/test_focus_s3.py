@@ -22,6 +22,7 @@ from kpi_pipeline.settings.sources import CloudCostsS3
 from kpi_pipeline.sources.focus_s3 import FocusS3
 from kpi_pipeline.sources.transport import Budget
 from kpi_pipeline.sources.walk import Tools
+from kpi_pipeline.warehouse import set_up
 from kpi_pipeline_tests.bad_input.organisation import empty_warehouse
 from kpi_pipeline_tests.live.fake_s3 import OWNER, PREFIX, FakeS3, Line, focus
 from kpi_pipeline_tests.live.fetched import LIMITS, Nights, TurnedClock
@@ -416,7 +417,7 @@ def test_a_stray_file_is_told(tmp_path: Path) -> None:
         path = tmp_path / "warehouse.duckdb"
         path.write_bytes(empty_warehouse())
         with duckdb.connect(str(path)) as con:
-            con.execute("set timezone = 'UTC'")
+            set_up(con)
             vendor.load(con, fetched.landing, fetched.configured)
             assert con.execute("select file, reason from raw.quarantine").fetchall() == [("notes.csv", "wrong_columns")]
             assert vendor.loaded(con) == vendor.rows()
