@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -37,11 +38,11 @@ from botocore.utils import get_environ_proxies
 from kpi_pipeline.clock import Clock
 from kpi_pipeline.errors import ConfigError, RefusedError, SourceError, UnreachableError
 from kpi_pipeline.sources.transport import (
+    LOOPBACK,
     AgainError,
     BadAnswerError,
     Budget,
     Reply,
-    check_address,
     kept_headers,
     raise_if_passing,
     redacted_url,
@@ -78,8 +79,11 @@ REFUSALS = {
     "InvalidAccessKeyId": _WRONG,
     "InvalidClientTokenId": _WRONG,
     "UnrecognizedClientException": _WRONG,
-    "InvalidSignatureException": _WRONG,
     "SignatureDoesNotMatch": _WRONG,
+    "InvalidSignatureException": (
+        "the signature is not accepted",
+        "The secret key is wrong, or this machine's clock: set it, best by NTP.",
+    ),
     "RequestTimeTooSkewed": ("this machine's clock is wrong", "Set it, best by NTP."),
     "NoSuchBucket": ("there is no such bucket", "Mend `bucket` in kpi.toml."),
     "PermanentRedirect": _ELSEWHERE,
@@ -114,8 +118,14 @@ class Session:
 
     def __init__(self, source: str, tools: Tools, *, endpoint: str | None, region: str | None) -> None:
         self.source, self.tools, self.endpoint = source, tools, endpoint
-        if endpoint:
-            check_address(source, endpoint, with_token=True)
+        parts = urlsplit(endpoint or "")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise ConfigError(
+                f"source {source}: endpoint",
+                got=redacted_url(parts.geturl()),
+                expected="https, since a token and the bill go that way",
+                fix="Use https; AWS_CA_BUNDLE names an authority of your own.",
+            )
         _keep_quiet()
         self._core = botocore.session.get_session()
         self._core.register_component("data_loader", _descriptions())

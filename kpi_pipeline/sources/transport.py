@@ -277,26 +277,6 @@ def speaks_of_a_limit(reply: Reply) -> bool:
     return "retry-after" in reply.headers or b"rate limit" in reply.body[:4096].lower()
 
 
-def check_address(source: str, url: str, *, with_token: bool) -> None:
-    """Checks where a source is said to be.
-
-    Raises:
-        ConfigError: it is no address, or a token would be sent in the clear.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"source {source}: url", got=redacted_url(url), expected="https://...", fix="Mend it in kpi.toml."
-        )
-    if with_token and parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ConfigError(
-            f"source {source}: url",
-            got=redacted_url(url),
-            expected="https, since a token is sent there",
-            fix="Use https, or take the token out of kpi.toml if the server asks for none.",
-        )
-
-
 def login_headers(
     login: Login, secret: Callable[[str, str], SecretStr], purpose: str
 ) -> Callable[[], dict[str, SecretStr]] | None:
@@ -362,7 +342,18 @@ class Transport:
             follow_redirects=False,
             headers={"user-agent": f"kpi-pipeline/{version('kpi-pipeline')}", "accept-encoding": "gzip"},
         )
-        check_address(source, self.base, with_token=secret_headers is not None)
+        parts = urlsplit(self.base)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(
+                f"source {source}: url", got=redacted_url(base), expected="https://...", fix="Mend it in kpi.toml."
+            )
+        if secret_headers and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise ConfigError(
+                f"source {source}: url",
+                got=redacted_url(base),
+                expected="https, since a token is sent there",
+                fix="Use https, or take the token out of kpi.toml if the server asks for none.",
+            )
 
     def url(self, path: str) -> str:
         """The address of a path below the base."""

@@ -115,7 +115,7 @@ def test_an_answer_that_is_never_right() -> None:
 REFUSED = {
     "AccessDeniedException": "Allow ce:GetCostAndUsage",
     "UnrecognizedClientException": "the credentials are not accepted",
-    "InvalidSignatureException": "the credentials are not accepted",
+    "InvalidSignatureException": "this machine's clock",
     "DataUnavailableException": "Open Cost Explorer once",
     "ValidationException": "14 months",
     "SomethingNew": "SomethingNew",
@@ -223,7 +223,7 @@ def test_a_profile_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_sent_in_the_clear() -> None:
-    with pytest.raises(ConfigError, match="https, since a token is sent there"):
+    with pytest.raises(ConfigError, match="https, since a token"):
         Session("costs", Tools(), endpoint="http://store.example.org", region=None)
 
 

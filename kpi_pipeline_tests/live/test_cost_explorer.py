@@ -13,7 +13,7 @@ import pytest
 
 from kpi_pipeline.errors import SourceError
 from kpi_pipeline.fetching import Glance
-from kpi_pipeline.landing import LandedFile, content_of
+from kpi_pipeline.landing import LandedFile, Landing, content_of
 from kpi_pipeline.sources.cost_explorer import CostExplorer
 from kpi_pipeline.sources.transport import Budget
 from kpi_pipeline.sources.walk import Tools
@@ -215,6 +215,43 @@ def test_rows_are_lines_of_focus(tmp_path: Path) -> None:
             *("AWS", 1),
         ),
     ]
+
+
+def day_with(*groups: Any, start: str = "2026-02-01") -> bytes:
+    period = {"TimePeriod": {"Start": start, "End": "2026-03-01"}, "Groups": groups}
+    return json.dumps({"ResultsByTime": [period]}).encode()
+
+
+def group(**cost: str) -> dict[str, Any]:
+    return {"Keys": [REEF, f"{TAG}$coral"], "Metrics": {"UnblendedCost": cost}}
+
+
+BROKEN = {
+    "no JSON": (b"<html>", None, "not_json"),
+    "an object where a list belongs": (b'{"ResultsByTime": {}}', None, "not_json"),
+    "a text where a group belongs": (day_with("zz"), None, "not_json"),
+    "no day": (day_with(group(Amount="1", Unit="USD"), start="2026-02-30"), 1, "missing:BillingPeriodStart"),
+    "no amount": (day_with(group(Unit="USD")), 1, "missing:BilledCost"),
+    "no number": (day_with(group(Amount="1,5", Unit="USD")), 1, "invalid:BilledCost"),
+    "no currency": (day_with(group(Amount="1")), 1, "missing:BillingCurrency"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_an_answer_that_was_landed_and_is_none(what: str, tmp_path: Path) -> None:
+    """No fetch lands such a one. One that is there for whatever reason is quarantined."""
+    answer, *expected = BROKEN[what]
+    vendor, landing = FakeCostExplorer(), Landing(tmp_path / "landing")
+    (tmp_path / "page.json").write_bytes(answer)
+    name = f"{ACCOUNT}/2026-02/part-00001.json"
+    landing.land("cloud_costs", "aws_cost_explorer", [(name, tmp_path / "page.json")], vendor.night)
+    path = tmp_path / "warehouse.duckdb"
+    path.write_bytes(empty_warehouse())
+    with duckdb.connect(str(path)) as con:
+        set_up(con)
+        vendor.load(con, landing, vendor.settings("https://ce.example.org"))
+        found = con.execute("select file, row, reason from raw.quarantine").fetchall()
+    assert found == [(name, *expected)]
 
 
 def test_a_month_that_has_fewer_pages_than_before(tmp_path: Path) -> None:

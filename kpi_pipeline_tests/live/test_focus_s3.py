@@ -1,6 +1,7 @@
 """FOCUS exports in S3: what is new, what is at rest, what is whole, and what becomes of a name."""
 
 import json
+import tracemalloc
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
@@ -333,6 +334,31 @@ def test_an_object_that_is_larger_than_listed(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=f"more than {limit:,} bytes"):
             fetched.fetch()
         assert not [*(tmp_path / "landing").rglob(".tmp-*")]
+
+
+def test_a_large_object_is_never_in_memory(tmp_path: Path) -> None:
+    """As it comes it goes to disk, and from there into the landing zone."""
+    vendor, size, piece = FakeS3(), 80 << 20, b"\0" * (1 << 16)
+    headers = {"ETag": '"zz"', "Last-Modified": "Sun, 01 Mar 2026 00:00:00 GMT"}
+    page = listing(f"{PREFIX}/large.parquet").replace(b"&quot;0&quot;", b"&quot;zz&quot;")
+    page = page.replace(b"<Size>0</Size>", f"<Size>{size}</Size>".encode())
+
+    def in_pieces(connection: Connection, _request: Request, _response: Response) -> None:
+        connection.head(Response(b"", 200, headers), size)
+        for _ in range(size // len(piece)):
+            connection.write(piece)
+
+    with served(lambda _: Response(page), Plan({0: in_pieces}, is_object)) as server:
+        fetched = Nights(tmp_path, vendor, server.url, TurnedClock(vendor.night))
+        fetched.limits = type(LIMITS)()
+        tracemalloc.start()
+        try:
+            outcome = fetched.fetch()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert outcome.bytes == size
+    assert peak < 20 << 20
 
 
 def listing(*keys: str, token: str | None = None, truncated: bool | None = None) -> bytes:
