@@ -5,12 +5,9 @@ import hashlib
 import json
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
-import botocore.session
 import duckdb
-from botocore.validate import ParamValidator
 from moto.ce.models import ce_backends
 
 from kpi_pipeline.landing import Landing
@@ -18,7 +15,7 @@ from kpi_pipeline.settings.base import Live
 from kpi_pipeline.settings.sources import CloudCostsExplorer
 from kpi_pipeline.stages import costs
 from kpi_pipeline_tests.live.fetched import utc
-from kpi_pipeline_tests.live.moto_server import ACCOUNT, passed_on
+from kpi_pipeline_tests.live.moto_server import ACCOUNT, hold_to, passed_on
 from kpi_pipeline_tests.live.server import Request, Response
 
 TAG = "2i2c:hub-name"
@@ -72,7 +69,7 @@ class FakeCostExplorer:
     def answer(self, body: bytes) -> dict[str, Any]:
         """A page, as Cost Explorer would give it."""
         asked = json.loads(body)
-        hold_to("input_shape", asked)
+        hold_to("ce", "GetCostAndUsage", "input_shape", asked)
         metric, token = asked["Metrics"][0], asked.pop("NextPageToken", None)
         question = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
         begin = _place(token, question) if token else 0
@@ -95,7 +92,7 @@ class FakeCostExplorer:
         }
         if begin + self.page < place:
             answer["NextPageToken"] = f"{question}-{begin + self.page}"
-        hold_to("output_shape", answer)
+        hold_to("ce", "GetCostAndUsage", "output_shape", answer)
         return answer
 
     def _period(self, day: date, groups: list[dict[str, Any]]) -> dict[str, Any]:
@@ -154,14 +151,3 @@ def loaded(con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     return con.execute(
         "select date, sub_account_id, coalesce(hub_tag, ''), billed, lines from staged.cloud_costs order by all"
     ).fetchall()
-
-
-@cache
-def _operation() -> Any:
-    return botocore.session.get_session().get_service_model("ce").operation_model("GetCostAndUsage")
-
-
-def hold_to(shape: str, content: dict[str, Any]) -> None:
-    """Checks a question or an answer by botocore's description."""
-    report = ParamValidator().validate(content, getattr(_operation(), shape))
-    assert not report.has_errors(), report.generate_report()

@@ -1,10 +1,15 @@
-"""AWS as moto plays it, one server a process, to which fakes pass on what they are asked. No data is here."""
+"""AWS as moto plays it, one server a process, to which fakes pass on what they are asked, and AWS's own description of
+its services. No data is here."""
 
 import http.client
 import logging
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 from urllib.parse import urlencode
 
+import botocore.session
+from botocore.validate import ParamValidator
 from moto.server import ThreadedMotoServer
 
 from kpi_pipeline_tests.live.server import Request, Response
@@ -36,3 +41,14 @@ def passed_on(request: Request) -> Response:
         return Response(answer.read(), answer.status, kept)
     finally:
         connection.close()
+
+
+@cache
+def _operation(service: str, operation: str) -> Any:
+    return botocore.session.get_session().get_service_model(service).operation_model(operation)
+
+
+def hold_to(service: str, operation: str, shape: str, content: Mapping[str, Any]) -> None:
+    """Checks a question (`input_shape`) or an answer (`output_shape`) by what AWS publishes with botocore."""
+    report = ParamValidator().validate(content, getattr(_operation(service, operation), shape))
+    assert not report.has_errors(), report.generate_report()

@@ -22,7 +22,7 @@ from kpi_pipeline.warehouse import set_up
 from kpi_pipeline_tests.bad_input.organisation import empty_warehouse
 from kpi_pipeline_tests.live.fake_cost_explorer import ATOLL, FIRST, REEF, TAG, FakeCostExplorer
 from kpi_pipeline_tests.live.fetched import LIMITS, Nights, TurnedClock, utc
-from kpi_pipeline_tests.live.moto_server import ACCOUNT
+from kpi_pipeline_tests.live.moto_server import ACCOUNT, hold_to
 from kpi_pipeline_tests.live.server import Connection, Fault, Plan, Request, Response, Served, served
 from kpi_pipeline_tests.live.test_aws import refusal
 
@@ -35,6 +35,24 @@ def nights(vendor: FakeCostExplorer, folder: Path, plan: Plan | None = None) -> 
     with served(vendor.app, plan or Plan()) as server:
         server.plan.applies = vendor.is_page
         yield Nights(folder, vendor, server.url, TurnedClock(vendor.night)), server
+
+
+def test_the_fake_is_held_to_the_description_of_the_service() -> None:
+    """By every question and answer; and one that is wrong is noticed."""
+    vendor = FakeCostExplorer()
+    good: dict[str, Any] = {
+        "TimePeriod": {"Start": "2026-03-01", "End": "2026-03-03"},
+        "Granularity": "DAILY",
+        "Metrics": ["UnblendedCost"],
+        "GroupBy": [{"Type": "DIMENSION", "Key": "LINKED_ACCOUNT"}, {"Type": "TAG", "Key": TAG}],
+    }
+    answer = vendor.answer(json.dumps(good).encode())
+    for wrong in ({"Metrics": "UnblendedCost"}, {"Page": "2"}, {"TimePeriod": {"Start": "2026-03-01"}}):
+        with pytest.raises(AssertionError):
+            vendor.answer(json.dumps({**good, **wrong}).encode())
+    for wrong in ({"NextPageToken": 2}, {"Periods": []}, {"ResultsByTime": {}}):
+        with pytest.raises(AssertionError):
+            hold_to("ce", "GetCostAndUsage", "output_shape", {**answer, **wrong})
 
 
 def periods(server: Served) -> list[tuple[str, str]]:

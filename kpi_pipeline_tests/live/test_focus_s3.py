@@ -20,6 +20,7 @@ from kpi_pipeline.errors import SourceError
 from kpi_pipeline.fetching import Glance, Outcome
 from kpi_pipeline.landing import content_of
 from kpi_pipeline.settings.sources import CloudCostsS3
+from kpi_pipeline.sources.aws import Session
 from kpi_pipeline.sources.focus_s3 import FocusS3
 from kpi_pipeline.sources.transport import Budget
 from kpi_pipeline.sources.walk import Tools
@@ -27,7 +28,7 @@ from kpi_pipeline.warehouse import set_up
 from kpi_pipeline_tests.bad_input.organisation import empty_warehouse
 from kpi_pipeline_tests.live.fake_s3 import OWNER, PREFIX, FakeS3, Line, focus
 from kpi_pipeline_tests.live.fetched import LIMITS, Nights, TurnedClock
-from kpi_pipeline_tests.live.moto_server import passed_on
+from kpi_pipeline_tests.live.moto_server import hold_to, passed_on
 from kpi_pipeline_tests.live.server import Connection, Fault, Plan, Request, Response, Served, served
 from kpi_pipeline_tests.live.test_faults import FAULTS
 
@@ -67,6 +68,25 @@ def covered(fetched: Nights) -> Any:
 
 def lines(month: int, amount: str, hub: str = "coral") -> list[Line]:
     return [(date(2026, month, 2), "111111111111", hub, Decimal(amount))]
+
+
+def test_the_fake_is_held_to_the_description_of_the_service() -> None:
+    vendor = FakeS3()
+    with served(vendor.app) as server:
+        session = Session("cloud_costs", Tools(limits=LIMITS), endpoint=server.url, region=None)
+        client = session.client("s3")
+        page = client.list_objects_v2(Bucket=vendor.bucket, Prefix=f"{PREFIX}/")  # type: ignore[attr-defined]
+        one = client.get_object(Bucket=vendor.bucket, Key=f"{PREFIX}/{MARCH}")  # type: ignore[attr-defined]
+    for operation, answer in (("ListObjectsV2", page), ("GetObject", one)):
+        del answer["ResponseMetadata"]
+        hold_to("s3", operation, "output_shape", answer)
+    assert page["IsTruncated"]
+    assert [item["Key"].removeprefix(f"{PREFIX}/") for item in page["Contents"]] == [
+        JANUARY,
+        f"{FEBRUARY[:22]}/_SUCCESS",
+    ]
+    assert page["Contents"][0]["ETag"].startswith('"')
+    assert one["LastModified"] == vendor.night - timedelta(hours=22)
 
 
 def test_objects_are_landed_as_they_lie_by_their_keys(tmp_path: Path) -> None:
