@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from kpi_pipeline.days import last_over, span, union
+from kpi_pipeline.days import Days, last_over, span, union
 from kpi_pipeline.errors import KpiError, SourceError
 from kpi_pipeline.settings.sources import CloudCostsS3
 from kpi_pipeline.sources.aws import CHUNK, AwsRefusedError, Client, Session, account
@@ -94,8 +94,7 @@ class FocusS3:
         new = {delivery_of(listed.name) for listed in exports if known.get(listed.key) != listed.version}
         wanted = [listed for listed in exports if delivery_of(listed.name) in new and listed.folder not in restless]
         # Of two deliveries of the same month the one that came last counts: the oldest come first.
-        wanted.sort(key=lambda listed: (listed.modified, listed.key))
-        replies = [(listed, self._get(walk, listed)) for listed in wanted]
+        replies = [(listed, self._get(walk, listed)) for listed in sorted(wanted, key=_age)]
         if wanted:
             after, _ = self._list(walk, "after")
             restless |= {listed.folder for listed in {*before} ^ {*after}}
@@ -108,12 +107,7 @@ class FocusS3:
             **{listed.key: listed.version for listed in at_rest},
             **{listed.key: known[listed.key] for listed in waiting},
         }
-        covered = walk.covered
-        if at_rest:
-            # Which days are in a file isn't known here; but when it was written, days that were over had been billed.
-            written = [last_over(listed.modified, LATE) for listed in at_rest]
-            covered = union(covered, span(min(written), max(written)))
-        return Fetched({"objects": objects}, covered)
+        return Fetched({"objects": objects}, union(walk.covered, _days(at_rest)))
 
     def examine(self, walk: Walk) -> Iterator[Seen]:
         """Asks who we are, lists, and reads a byte of the newest export."""
@@ -123,7 +117,7 @@ class FocusS3:
             found, _ = self._list(walk, "examine")
             exports = [listed for listed in found if listed.is_export]
             self._check(exports)
-            newest = max(exports, key=lambda listed: (listed.modified, listed.key))
+            newest = max(exports, key=_age)
             yield Seen(
                 "ok",
                 f"{self.place}: {len(exports):,} export file(s), "
@@ -240,6 +234,16 @@ class FocusS3:
                 fix="Look whether the store is well; the next run asks again.",
             )
         walk.land(listed.name, reply)
+
+
+def _age(listed: Listed) -> tuple[datetime, str]:
+    return listed.modified, listed.key
+
+
+def _days(landed: list[Listed]) -> Days:
+    """The days that had been billed, as far as is known here: those that were long over when the files were written."""
+    written = [last_over(listed.modified, LATE) for listed in landed]
+    return span(min(written), max(written)) if written else ()
 
 
 def _take_page(parsed: dict[str, Any], reply: Reply, *, known: Collection[str], prefix: str) -> Made:
