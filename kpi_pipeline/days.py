@@ -1,6 +1,6 @@
 """Sets of closed days, as intervals. Which day it is, and what happened on it, is no affair of this module."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 # Both ends included, apart from each other and in order.
 Days = tuple[tuple[date, date], ...]
@@ -21,6 +21,11 @@ def union(one: Days, other: Days) -> Days:
         else:
             joined.append((begin, end))
     return tuple(joined)
+
+
+def last_over(moment: datetime, since: timedelta) -> date:
+    """The newest day that has been over for so long at a moment."""
+    return (moment - since).astimezone(UTC).date() - ONE
 
 
 def single(days: Days) -> list[date]:

@@ -3,10 +3,12 @@
 What belongs here: the order of things, and what becomes of a part that fails. What never does: a vendor, or a page.
 """
 
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,20 +88,23 @@ class _Walk:
         self.part, self.started_at, self.cursor = part, begun.started_at, dict(begun.cursor)
         self.covered = fetch.state(part).covered
         self.files: dict[str, LandedFile] = {}
-        self._fetch, self._budget, self._progress = fetch, budget, progress
+        self.budget, self._fetch, self._progress = budget, fetch, progress
 
     def get(self, transport: Transport, question: Question) -> Reply:
         if known := self._fetch.answered(self.part, question.key):
             return self._repeated(known)
-        reply = transport.send(question, self._budget)
+        reply = transport.send(question, self.budget)
         made = Made(reply.body, reply.url, reply.status, reply.headers, reply.received_at)
         return replace(reply, kept=self._keep(question.key, made))
 
     def ask(self, question: str, answer: Callable[[], Made]) -> Reply:
         if known := self._fetch.answered(self.part, question):
             return self._repeated(known)
-        self._budget.spend()
+        self.budget.spend()
         return self._repeated(self._keep(question, answer()))
+
+    def aside(self, suffix: str) -> AbstractContextManager[Path]:
+        return self._fetch.aside(suffix)
 
     def land(self, name: str, reply: Reply, rows: int | None = None) -> None:
         assert isinstance(reply.kept, Answer), "only what was asked through a walk can be landed"  # noqa: S101
@@ -133,16 +138,21 @@ class Glance:
         self.started_at = now
         self.cursor: Cursor = {}
         self.covered: Days = ()
-        self._budget = budget
+        self.budget = budget
 
     def get(self, transport: Transport, question: Question) -> Reply:
-        return transport.send(question, self._budget)
+        return transport.send(question, self.budget)
 
     def ask(self, question: str, answer: Callable[[], Made]) -> Reply:  # noqa: ARG002
-        self._budget.spend()
+        self.budget.spend()
         made = answer()
         body = made.content if isinstance(made.content, bytes) else b""
         return Reply(made.url, made.status, made.headers, body, made.received_at)
+
+    @contextmanager
+    def aside(self, suffix: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / f"answer{suffix}"
 
     def land(self, name: str, reply: Reply, rows: int | None = None) -> None:
         """Nothing is landed."""

@@ -7,9 +7,11 @@ other stopped. Who asks, and why, is no affair of this module.
 
 import json
 import os
+import tempfile
 import threading
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from hashlib import sha256
@@ -21,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from kpi_pipeline.days import Days
 from kpi_pipeline.landing import manifests
-from kpi_pipeline.landing.disk import copy, hashed, place_of, sync, write_packed, written_aside
+from kpi_pipeline.landing.disk import TEMPORARY, copy, hashed, place_of, sync, write_packed, written_aside
 from kpi_pipeline.landing.model import LandedFile, Manifest, PartState
 
 OPEN = "open.jsonl"
@@ -174,6 +176,17 @@ class OpenFetch:
             self._append(_JournalLine(answer=answer))
             self._parts[part].answers.append(answer)
         return answer
+
+    @contextmanager
+    def aside(self, suffix: str) -> Iterator[Path]:
+        """A place for a file until it is kept. What a killed run leaves there goes with the next fetch."""
+        descriptor, name = tempfile.mkstemp(suffix, TEMPORARY, self.folder)
+        os.close(descriptor)
+        path = Path(name)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     def place(self, answer: Answer) -> Path:
         """Where an answer's bytes lie."""

@@ -182,10 +182,13 @@ class CloudCostsFiles(CloudCosts):
 
 
 class CloudCostsS3(CloudCosts, Live):
-    """FOCUS exports in S3, or in a store that speaks as it does (`endpoint`). Credentials come by AWS's own chain."""
+    """FOCUS exports in S3, or in a store that speaks as it does (`endpoint`). Credentials come by AWS's own chain.
+
+    `prefix`: the folder that holds the exports, and nothing else.
+    """
 
     kind: Literal["focus_s3"]
-    bucket: str = Field(min_length=3)
+    bucket: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$")
     prefix: str = ""
     endpoint: Url | None = None
     region: str | None = None

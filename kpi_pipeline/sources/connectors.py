@@ -3,6 +3,8 @@
 from kpi_pipeline.settings.base import Live
 from kpi_pipeline.settings.sources import (
     ApiMetricsPrometheus,
+    CloudCostsExplorer,
+    CloudCostsS3,
     DealsHubSpot,
     HubActivityJupyterHub,
     HubActivityPrometheus,
@@ -10,7 +12,7 @@ from kpi_pipeline.settings.sources import (
     TicketsFreshdesk,
     UptimePrometheus,
 )
-from kpi_pipeline.sources import freshdesk, git_registry, hubspot, jupyterhub, prometheus
+from kpi_pipeline.sources import cost_explorer, focus_s3, freshdesk, git_registry, hubspot, jupyterhub, prometheus
 from kpi_pipeline.sources.walk import Connector, Tools
 
 
@@ -33,4 +35,8 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
             return freshdesk.Tickets(source, configured, tools)
         case DealsHubSpot():
             return hubspot.Deals(source, configured, tools)
+        case CloudCostsExplorer():
+            return cost_explorer.CostExplorer(source, configured, tools)
+        case CloudCostsS3():
+            return focus_s3.FocusS3(source, configured, tools)
     raise NotImplementedError(type(configured).__name__)

@@ -30,7 +30,8 @@ def list_files(source: str, path: Path) -> list[tuple[str, Path]]:
             fix=f"Mend [sources.{source}] path in kpi.toml (it is relative to kpi.toml), or deliver the files. "
             "To run from what was landed before: kpi run --replay.",
         )
-    found = {p.relative_to(path).as_posix(): p for p in path.rglob("*") if p.is_file() and _counts(p, path)}
+    files = ((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
+    found = {name: p for name, p in files if is_data(name)}
     if not found:
         raise SourceError(
             f"source {source}: {path}",
@@ -96,6 +97,8 @@ def _with_suffix(source: str, path: Path, suffixes: tuple[str, ...]) -> list[tup
     return found
 
 
-def _counts(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return not hidden and path.name.lower() not in NOT_DATA
+def is_data(name: str) -> bool:
+    """Whether a file of a drop counts by its name, with its folders: neither hidden nor a README."""
+    *folders, file = name.split("/")
+    hidden = any(part.startswith(".") for part in (*folders, file))
+    return not hidden and file.lower() not in NOT_DATA

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
@@ -46,6 +46,7 @@ SHOWN_URL = 160
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Check = Callable[["Reply"], None]
+T = TypeVar("T")
 
 
 class BadAnswerError(Exception):
@@ -199,7 +200,7 @@ class Budget:
         )
 
 
-class _AgainError(Exception):
+class AgainError(Exception):
     """It is worth asking again, perhaps after a while."""
 
     def __init__(self, fault: str, wait: float | None = None) -> None:
@@ -218,6 +219,62 @@ class Limits:
     attempts: int = ATTEMPTS
     # How often in a row a vendor may say that there were too many requests.
     limited: int = 20
+
+
+def until_answered(attempt: Callable[[], T], asked: str, limits: Limits, sleep: Callable[[float], None]) -> T:
+    """What an attempt gives, after as many and as much patience as it takes; one that is in vain raises AgainError.
+
+    Args:
+        asked: what is asked of which source, for errors.
+        sleep: waits before another attempt, or raises where there is no time for it.
+
+    Raises:
+        UnreachableError: all attempts were in vain.
+    """
+    state = _Attempts(limits)
+    retrying = Retrying(
+        retry=retry_if_exception_type(AgainError),
+        stop=lambda _: state.is_over,
+        wait=lambda _: state.seconds,
+        sleep=sleep,
+        reraise=True,
+    )
+    try:
+        return retrying(lambda: state.counted(attempt))
+    except AgainError as error:
+        raise UnreachableError(
+            asked,
+            got=f"{error.fault}, at the last of {state.made} attempts",
+            expected="an answer",
+            fix="Look whether the server is well; the next run asks again.",
+        ) from None
+
+
+def raise_if_passing(status: int, *, is_limit: bool, wait: float | None) -> None:
+    """Raises AgainError where a status that is no answer may pass.
+
+    Args:
+        is_limit: there were too many requests.
+        wait: seconds that the server wants us to wait, if it says so.
+    """
+    if is_limit:
+        raise AgainError(f"status {status}: too many requests", LIMIT_SECONDS if wait is None else wait)
+    if status >= 500 or status in (408, 425):
+        raise AgainError(f"status {status}", wait)
+
+
+def retry_after(reply: Reply, now: datetime) -> float | None:
+    """Seconds to wait by the header Retry-After; a date in it is by the server's own clock."""
+    text = reply.headers.get("retry-after", "").strip()
+    if text.isdigit():
+        return _bounded(float(text))
+    until = _http_date(text)
+    return None if until is None else _bounded((until - (reply.server_time or now)).total_seconds())
+
+
+def speaks_of_a_limit(reply: Reply) -> bool:
+    """Whether a 403 says that there were too many requests."""
+    return "retry-after" in reply.headers or b"rate limit" in reply.body[:4096].lower()
 
 
 def login_headers(
@@ -321,23 +378,8 @@ class Transport:
             SourceError: the server sends what no honest one would: too much, or a redirect that goes nowhere.
             BudgetSpentError: the run may ask no more, or the vendor allows no more today.
         """
-        state = _Attempts(self.limits)
-        retrying = Retrying(
-            retry=retry_if_exception_type(_AgainError),
-            stop=lambda _: state.is_over,
-            wait=lambda _: state.seconds,
-            sleep=budget.sleep,
-            reraise=True,
-        )
-        try:
-            return retrying(state.counted, self._attempt, question, budget)
-        except _AgainError as error:
-            raise UnreachableError(
-                f"source {self.source}: {shown_url(question.address)}",
-                got=f"{error.fault}, at the last of {state.made} attempts",
-                expected="an answer",
-                fix="Look whether the server is well; the next run asks again.",
-            ) from None
+        asked = f"source {self.source}: {shown_url(question.address)}"
+        return until_answered(lambda: self._attempt(question, budget), asked, self.limits, budget.sleep)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -355,7 +397,7 @@ class Transport:
         try:
             question.check(reply)
         except BadAnswerError as error:
-            raise _AgainError(f"status {reply.status} with {error}") from None
+            raise AgainError(f"status {reply.status} with {error}") from None
         return reply
 
     def _follow(self, question: Question) -> Reply:
@@ -383,13 +425,13 @@ class Transport:
             raise self._hostile(f"a redirect to {shown_url(url)}", "an address") from None
         except httpx.HTTPError as error:
             # Not its text: it may repeat an address.
-            raise _AgainError(f"no whole answer ({type(error).__name__})") from None
+            raise AgainError(f"no whole answer ({type(error).__name__})") from None
         reply = Reply(redacted_url(url), response.status_code, kept_headers(response.headers), body, self.clock.now())
         return reply, response.headers.get("location") if response.has_redirect_location else None
 
     def _read(self, response: httpx.Response, until: float) -> bytes:
         if response.headers.get("content-encoding", "identity").lower() not in ("identity", "gzip"):
-            raise _AgainError("a compression that was not asked for")
+            raise AgainError("a compression that was not asked for")
         declared = response.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > self.limits.max_bytes:
             raise self._too_large()
@@ -399,7 +441,7 @@ class Transport:
             if size > self.limits.max_bytes:
                 raise self._too_large()
             if self.clock.monotonic() > until:
-                raise _AgainError(f"an answer that took more than {self.limits.answer_seconds:g} seconds")
+                raise AgainError(f"an answer that took more than {self.limits.answer_seconds:g} seconds")
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -414,20 +456,18 @@ class Transport:
 
     def _refuse(self, question: Question, reply: Reply) -> NoReturn:
         """Raises what fits a status that is no answer."""
-        if self._is_limit(reply):
-            if self._is_used_up(reply):
-                raise BudgetSpentError(
-                    f"source {self.source}: {shown_url(self.base)}",
-                    got="its quota used up",
-                    expected="more requests, which it allows another day",
-                    fix="The next run goes on where this one stopped.",
-                )
-            wait = self._wait(reply)
-            if wait is not None:
-                self._pause_until = self.clock.monotonic() + wait
-            raise _AgainError(f"status {reply.status}: too many requests", LIMIT_SECONDS if wait is None else wait)
-        if reply.status >= 500 or reply.status in (408, 425):
-            raise _AgainError(f"status {reply.status}", self._retry_after(reply))
+        is_limit = self._is_limit(reply)
+        if is_limit and self._is_used_up(reply):
+            raise BudgetSpentError(
+                f"source {self.source}: {shown_url(self.base)}",
+                got="its quota used up",
+                expected="more requests, which it allows another day",
+                fix="The next run goes on where this one stopped.",
+            )
+        wait = self._wait(reply) if is_limit else retry_after(reply, self.clock.now())
+        if is_limit and wait is not None:
+            self._pause_until = self.clock.monotonic() + wait
+        raise_if_passing(reply.status, is_limit=is_limit, wait=wait)
         meaning, fix = REFUSALS.get(reply.status, ("it won't answer that", "Look into the vendor's documentation."))
         raise RefusedError(
             f"source {self.source}: {shown_url(question.address)}",
@@ -441,26 +481,17 @@ class Transport:
         if reply.status != 403:
             return reply.status == 429
         out_of_quota = reply.headers.get(self._remaining_header) == "0"
-        return out_of_quota or "retry-after" in reply.headers or b"rate limit" in reply.body[:4096].lower()
+        return out_of_quota or speaks_of_a_limit(reply)
 
     def _wait(self, reply: Reply) -> float | None:
         """Seconds that a vendor wants us to wait; by its own clock where it names a time."""
-        if (seconds := self._retry_after(reply)) is not None:
+        if (seconds := retry_after(reply, self.clock.now())) is not None:
             return seconds
         reset = reply.headers.get(self._reset_header, "")
         if reply.headers.get(self._remaining_header) == "0" and reset.isdigit():
             server = reply.server_time or self.clock.now()
             return _bounded(int(reset) - server.timestamp() + 1)
         return None
-
-    def _retry_after(self, reply: Reply) -> float | None:
-        text = reply.headers.get("retry-after", "").strip()
-        if text.isdigit():
-            return _bounded(float(text))
-        until = _http_date(text)
-        if until is None:
-            return None
-        return _bounded((until - (reply.server_time or self.clock.now())).total_seconds())
 
     def _too_large(self) -> SourceError:
         return self._hostile(f"an answer of more than {self.limits.max_bytes:,} bytes", "a page")
@@ -490,10 +521,10 @@ class _Attempts:
         self._faults = self._limited = 0
         self._asked: float | None = None
 
-    def counted(self, attempt: Callable[[Question, Budget], Reply], question: Question, budget: Budget) -> Reply:
+    def counted(self, attempt: Callable[[], T]) -> T:
         try:
-            return attempt(question, budget)
-        except _AgainError as error:
+            return attempt()
+        except AgainError as error:
             self._asked = error.wait
             if error.wait is None:
                 self._faults += 1

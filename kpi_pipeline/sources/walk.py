@@ -8,6 +8,7 @@ on answers, and on nothing else; in particular not on the time.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from hashlib import sha256
@@ -19,7 +20,7 @@ from pydantic import JsonValue, SecretStr
 from kpi_pipeline import settings
 from kpi_pipeline.clock import SYSTEM, Clock
 from kpi_pipeline.days import Days
-from kpi_pipeline.sources.transport import Limits, Question, Reply, Transport
+from kpi_pipeline.sources.transport import Budget, Limits, Question, Reply, Transport
 
 Cursor = dict[str, JsonValue]
 
@@ -74,13 +75,22 @@ class Walk(Protocol):
     cursor: Cursor
     # The days that are landed already.
     covered: Days
+    # What this run may still ask.
+    budget: Budget
 
     def get(self, transport: Transport, question: Question) -> Reply:
         """Asks over HTTP, or repeats what was answered before the walk was interrupted."""
         ...
 
     def ask(self, question: str, answer: Callable[[], Made]) -> Reply:
-        """The same for a client that isn't HTTP's own; `question` tells it from others. A file's bytes stay on disk."""
+        """The same for a client that isn't HTTP's own; `question` tells it from others. A file's bytes stay on disk.
+
+        One request is counted; an answer that takes more spends them, and waits, by `budget`.
+        """
+        ...
+
+    def aside(self, suffix: str) -> AbstractContextManager[Path]:
+        """A place for an answer that is too large for memory, until it is kept; afterwards nothing is there."""
         ...
 
     def land(self, name: str, reply: Reply, rows: int | None = None) -> None:

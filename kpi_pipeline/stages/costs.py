@@ -3,23 +3,31 @@
 Everything is built whole from raw each time, so that the order of runs doesn't matter.
 """
 
-from datetime import date
+from datetime import date, datetime
+from pathlib import Path
 
-from kpi_pipeline.contracts import table
+from kpi_pipeline.contracts import Record, table
 from kpi_pipeline.contracts.costs import record_with_hub_tag
-from kpi_pipeline.landing import Landing
+from kpi_pipeline.errors import UnreadableFileError
+from kpi_pipeline.landing import LandedFile, Landing, unpacked
 from kpi_pipeline.settings.sources import CloudCosts
 from kpi_pipeline.sources.focus import delivery_of
-from kpi_pipeline.stages import raw
+from kpi_pipeline.stages import prometheus, raw
+from kpi_pipeline.stages.reading import Reader, reader, whole_file
 from kpi_pipeline.warehouse import Connection, fill, run, sql, transaction
 
 SOURCE = "cloud_costs"
+EXPLORER = "aws_cost_explorer"
+# Kinds whose fetches hold what is new, of a delivery all of it; in a drop of files a fetch holds all that is there.
+LIVE = (EXPLORER, "focus_s3")
 
 
 def load(con: Connection, landing: Landing, configured: CloudCosts | None) -> raw.Loaded:
     """Brings raw.cloud_costs up to date with the landing zone."""
     record = record_with_hub_tag(configured.hub_tag if configured else None)
-    return raw.load(con, landing, record, None, configured is not None)
+    loaded = raw.load(con, landing, record, None, configured is not None, _read, only_tables=True)
+    prometheus.forget_answer(con)
+    return loaded
 
 
 def stage_cloud_costs(
@@ -65,15 +73,74 @@ def allocate(con: Connection, shared_by: str) -> None:
     run(con, "drop table temp.cost_parts")
 
 
+def _read(con: Connection, record: Record, file: LandedFile, path: Path) -> Reader:
+    return _cost_explorer(con, file, path) if file.kind == EXPLORER else reader(con, record, file, path)
+
+
+def _cost_explorer(con: Connection, file: LandedFile, path: Path) -> Reader:
+    """Costs by day, account and tag. The first folder is the account that pays."""
+    with whole_file(file), unpacked(path, file.is_packed) as content:
+        prometheus.put_document(con, content.read().decode("utf-8-sig"))
+    if run(con, "select json_type(document, '$.ResultsByTime') from temp.answer") != [("ARRAY",)]:
+        raise UnreadableFileError(
+            file.name,
+            reason="not_json",
+            got="no costs by day",
+            expected="an answer of GetCostAndUsage",
+            fix="Fetch it again.",
+        )
+    return Reader(
+        f"({sql('stages', 'cost_explorer_groups')})",
+        {"payer": file.name.split("/")[0]},
+        {
+            "BilledCost": "amount",
+            "BillingAccountId": "$payer",
+            "BillingCurrency": "unit",
+            "BillingPeriodStart": "month_start",
+            "BillingPeriodEnd": "month_end",
+            # Usage, taxes and credits come as one sum, of their signs.
+            "ChargeCategory": "'usage'",
+            "ChargePeriodStart": "start_text",
+            "ChargePeriodEnd": "end_text",
+            "ProviderName": "'AWS'",
+            "SubAccountId": "account",
+            "Tags": "tags",
+        },
+        "place",
+    )
+
+
 def _put_deliveries(con: Connection, landing: Landing) -> None:
-    files = landing.files(SOURCE, "log")
-    newest = {delivery_of(f.name): f.fetched_at for f in sorted(files, key=lambda f: f.fetched_at)}
+    deliveries = _deliveries(landing)
+    newest: dict[str, datetime] = {}
+    for file, delivery in deliveries:
+        newest[delivery] = max(file.fetched_at, newest.get(delivery, file.fetched_at))
     run(con, "create or replace temp table cost_deliveries (file varchar, delivery varchar, delivered_at timestamptz)")
-    if files:
+    if deliveries:
         con.executemany(
             "insert into temp.cost_deliveries values (?, ?, ?)",
-            [(f.name, delivery := delivery_of(f.name), newest[delivery]) for f in files],
+            [(file.name, delivery, newest[delivery]) for file, delivery in deliveries],
         )
+
+
+def _deliveries(landing: Landing) -> list[tuple[LandedFile, str]]:
+    """The files that count, and the delivery that each is part of.
+
+    A live source lands a delivery whole. So a part of one that isn't in the newest fetch of it is left from before: the
+    export has fewer parts now, or the month fewer pages. It is a delivery of its own, older than the other.
+    """
+    newest: dict[str, tuple[int, str]] = {}
+    files: dict[str, tuple[int, LandedFile]] = {}
+    for number, manifest in enumerate(landing.manifests(SOURCE)):
+        newest.update((delivery_of(file.name), (number, manifest.kind)) for file in manifest.files)
+        files.update((file.name, (number, file)) for file in manifest.files)
+    found = []
+    for name, (number, file) in sorted(files.items()):
+        delivery = delivery_of(name)
+        fetch, kind = newest[delivery]
+        is_left = kind in LIVE and number < fetch
+        found.append((file, f"{delivery} of fetch {number}" if is_left else delivery))
+    return found
 
 
 def _put_accounts(con: Connection, configured: CloudCosts | None) -> None:

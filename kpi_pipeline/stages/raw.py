@@ -62,6 +62,7 @@ def load(
     read: ReadFile = reader,
     at_once: int = 1,
     read_all: ReadFiles | None = None,
+    only_tables: bool | None = None,
 ) -> Loaded:
     """Brings raw.<source> up to date with the landing zone, in one transaction.
 
@@ -71,9 +72,11 @@ def load(
         read: how a file becomes rows, where it is no table.
         at_once: how many files to read at the same time; with more than one, rows come in no order.
         read_all: how many small files at once become rows of incoming.rows; returns those that can't be read.
+        only_tables: whether a file is a stray one whose name isn't a table's; default: without `read` and `read_all`.
     """
-    any_suffix = read is not reader or read_all is not None
-    files = _files_that_count(landing, record, any_suffix=any_suffix) if connected else []
+    if only_tables is None:
+        only_tables = read is reader and read_all is None
+    files = _files_that_count(landing, record, any_suffix=not only_tables) if connected else []
     keying = _keying(con, record, secret)
     before = dict(run(con, "select file, (sha256, keying) from raw.loads where source = $s", {"s": record.source}))
     wanted = {f.name: (f.sha256, keying) for f in files}

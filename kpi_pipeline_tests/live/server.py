@@ -62,6 +62,10 @@ class Connection:
         self._handler.wfile.write(content)
         self._handler.wfile.flush()
 
+    def end(self) -> None:
+        """Ends the connection as if all had been said."""
+        self._handler.close_connection = True
+
     def tear(self) -> None:
         """Ends the connection with a reset, in the middle of whatever it is."""
         self._handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from kpi_pipeline_tests.live.fake_cost_explorer import FakeCostExplorer
 from kpi_pipeline_tests.live.fake_freshdesk import FakeFreshdesk
 from kpi_pipeline_tests.live.fake_hubspot import FakeHubSpot
 from kpi_pipeline_tests.live.fake_jupyterhub import FakeJupyterHub
 from kpi_pipeline_tests.live.fake_prometheus import FakePrometheus
+from kpi_pipeline_tests.live.fake_s3 import FakeS3
 from kpi_pipeline_tests.live.fetched import LIMITS, Killed, Nights, TurnedClock, Vendor
 from kpi_pipeline_tests.live.server import (
     Fault,
@@ -29,6 +31,8 @@ from kpi_pipeline_tests.live.server import (
 )
 
 VENDORS: dict[str, Callable[[], Vendor]] = {
+    "cost_explorer": FakeCostExplorer,
+    "focus_s3": FakeS3,
     "freshdesk": FakeFreshdesk,
     "hubspot": FakeHubSpot,
     "jupyterhub": FakeJupyterHub,
