@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, date, datetime, timedelta
+from threading import Event
 from typing import Protocol
 
 
@@ -16,8 +17,8 @@ class Clock(Protocol):
         """Seconds that only rise."""
         ...
 
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
+    def sleep(self, seconds: float, unless: Event | None = None) -> None:
+        """Waits; not any longer once an event is set."""
         ...
 
 
@@ -28,8 +29,8 @@ class _SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+    def sleep(self, seconds: float, unless: Event | None = None) -> None:
+        (unless or Event()).wait(seconds)
 
 
 SYSTEM: Clock = _SystemClock()

@@ -10,19 +10,34 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 
 from kpi_pipeline.clock import SYSTEM, Clock
 from kpi_pipeline.days import Days
-from kpi_pipeline.errors import BudgetSpentError, KpiError, SourceError, UnreachableError
-from kpi_pipeline.landing import Answer, Finished, LandedFile, Landing, OpenFetch, content_of
-from kpi_pipeline.sources.transport import MAX_BYTES, BadAnswerError, Budget, Question, Reply, Transport
+from kpi_pipeline.errors import BudgetSpentError, KpiError, LandingError, SourceError, UnreachableError
+from kpi_pipeline.landing import OLDEST_WALK, Answer, Finished, LandedFile, Landing, OpenFetch, content_of
+from kpi_pipeline.sources.transport import (
+    MAX_BYTES,
+    BadAnswerError,
+    Budget,
+    Question,
+    Reply,
+    Transport,
+    kept_headers,
+    redacted_url,
+)
 from kpi_pipeline.sources.walk import Connector, Cursor, Made
 
 # What comes before the parts: which of them there are. Asked anew by every run.
 PARTS = "(parts)"
+# Unless a run had no budget left for the list, or was killed.
+OLDEST_LIST = timedelta(hours=36)
+NOT_LISTED = (
+    "the source doesn't list it any more, though kpi.toml names it: if it has gone for good, name it in leave_out; "
+    "if not, look what the token may see"
+)
 TELL_SECONDS = 5.0
 SHOWN_PROBLEMS = 3
 Tell = Callable[[str], None]
@@ -60,7 +75,7 @@ class Progress:
     budget: Budget
     quota: Callable[[], int | None]
     parts: int = 0
-    through: int = 0
+    through: set[str] = field(default_factory=set)
     pages: int = 0
     rows: int = 0
     bytes: int = 0
@@ -72,11 +87,15 @@ class Progress:
             self.rows += rows or 0
             self.bytes += answer.bytes
 
+    def add_part(self, part: str) -> None:
+        with self._lock:
+            self.through.add(part)
+
     def words(self) -> str:
         """How far it is, for people."""
         left = self.quota()
         minutes, seconds = divmod(int(self.budget.elapsed), 60)
-        said = f"{self.source}: {self.through} of {self.parts} parts, {self.pages:,} pages, {self.rows:,} rows"
+        said = f"{self.source}: {len(self.through)} of {self.parts} parts, {self.pages:,} pages, {self.rows:,} rows"
         return said + (f", {left:,} requests left" if left is not None else "") + f", {minutes}:{seconds:02}"
 
 
@@ -84,7 +103,7 @@ class _Walk:
     """A walk through one part, whose answers an open fetch keeps."""
 
     def __init__(self, fetch: OpenFetch, part: str, budget: Budget, progress: Progress, now: datetime) -> None:
-        begun = fetch.begin(part, now)
+        begun, self.goes_on = fetch.begin(part, now, OLDEST_LIST if part == PARTS else OLDEST_WALK)
         self.part, self.started_at, self.cursor = part, begun.started_at, dict(begun.cursor)
         self.covered = fetch.state(part).covered
         self.files: dict[str, LandedFile] = {}
@@ -101,7 +120,11 @@ class _Walk:
         if known := self._fetch.answered(self.part, question):
             return self._repeated(known)
         self.budget.spend()
-        return self._repeated(self._keep(question, answer()))
+        made = answer()
+        kept = self._keep(question, made)
+        if isinstance(made.content, bytes):
+            return Reply(kept.url, kept.status, kept.headers, made.content, kept.received_at, kept)
+        return self._repeated(kept)
 
     def aside(self, suffix: str) -> AbstractContextManager[Path]:
         return self._fetch.aside(suffix)
@@ -113,15 +136,24 @@ class _Walk:
         self.files[name] = reply.kept.landed(name)
 
     def _keep(self, question: str, made: Made) -> Answer:
-        return self._fetch.keep(
-            self.part,
-            question,
-            made.content,
-            url=made.url,
-            status=made.status,
-            headers=made.headers,
-            received_at=made.received_at,
-        )
+        try:
+            return self._fetch.keep(
+                self.part,
+                question,
+                made.content,
+                url=redacted_url(made.url),
+                status=made.status,
+                headers=kept_headers(made.headers),
+                received_at=made.received_at,
+            )
+        except OSError as error:
+            # Our own disk, and no fault of the part: nothing more can be kept.
+            raise LandingError(
+                self._fetch.folder,
+                got=error.strerror,
+                expected="room to keep what a source answers",
+                fix="Make room, or mend the disk; the next run goes on where this one stopped.",
+            ) from error
 
     def _repeated(self, known: Answer) -> Reply:
         """An answer that is on disk; the bytes of a large one stay there."""
@@ -206,15 +238,15 @@ class _Fetch:
         self.problems: dict[str, str] = {}
         # Of these the answers so far are of no use to the next run.
         self.over: set[str] = {PARTS}
+        # These were begun by an earlier run.
+        self.went_on: set[str] = set()
 
     def run(self) -> Outcome:
         parts = self._parts()
-        if not self.problems:
-            self._fetch_all(self._by_age(parts))
-        self._refuse_if_nothing_ever_came()
-        self.open_fetch.commit(
-            self.finished, self.problems, parts, self.clock.now(), carries=self.carries, over=self.over
-        )
+        self._fetch_all(self._by_age([part for part in parts if part not in self.problems]))
+        self._refuse_if_nothing_ever_came(parts)
+        self._commit(parts)
+        self._fetch_again(parts)
         self.tell(self.progress.words())
         for part, notes in sorted(self.notes.items()):
             self.tell(f"{self.source}: {part}: {' '.join(notes)}")
@@ -232,17 +264,51 @@ class _Fetch:
         )
 
     def _parts(self) -> list[str]:
-        """The parts there are; where the source doesn't say, those of the last time, each with this problem."""
+        """The parts there are; where the source doesn't say, those of the last time, each with this problem.
+
+        One that is no longer listed, though kpi.toml names it, has gone, or can't be seen any more: it stays.
+        """
         before = self.open_fetch.previous.parts if self.open_fetch.previous else {}
+        known = [part for part, state in before.items() if state.is_wanted]
         try:
-            return sorted(set(self.connector.parts(self._walk(PARTS))))
+            found = sorted(set(self.connector.parts(self._walk(PARTS))))
+        except BudgetSpentError:
+            # The next run goes on with the list.
+            self.over.discard(PARTS)
+            self.budget.is_stopped.set()
+            return known
+        except (LandingError, OSError):
+            raise
         except Exception as error:
-            known = [part for part, state in before.items() if state.is_wanted]
             self.problems = dict.fromkeys(known or [PARTS], _words(error))
             return known
+        vanished = [part for part in known if part not in found and self.connector.names(part)]
+        self.problems |= dict.fromkeys(vanished, NOT_LISTED)
+        if not found and not vanished:
+            self.problems = {PARTS: "the source lists nothing: look at what kpi.toml names, and what the token may see"}
+        return sorted([*found, *vanished])
 
-    def _refuse_if_nothing_ever_came(self) -> None:
+    def _commit(self, parts: list[str]) -> None:
+        self.open_fetch.commit(
+            self.finished, self.problems, parts, self.clock.now(), carries=self.carries, over=self.over
+        )
+
+    def _fetch_again(self, parts: list[str]) -> None:
+        """Parts that an earlier run had begun show what was there then: once round again, for what is new since."""
+        again = [part for part in self.finished if part in self.went_on]
+        if not again or self.budget.is_stopped.is_set():
+            return
+        first = self.finished
+        self.finished, self.over = {}, {PARTS}
+        self._fetch_all(self._by_age(again))
+        self._commit(parts)
+        self.finished = first | self.finished
+
+    def _refuse_if_nothing_ever_came(self, parts: list[str]) -> None:
         before = self.open_fetch.previous.parts.values() if self.open_fetch.previous else ()
+        is_under_way = any(part not in self.problems for part in parts) or self.budget.is_stopped.is_set()
+        if is_under_way and not self.finished:
+            return
         if self.problems and not self.finished and not any(state.started_at for state in before):
             # What was answered may be what is wrong, as below.
             self.open_fetch.forget(self.over)
@@ -260,7 +326,7 @@ class _Fetch:
         return sorted(parts, key=lambda part: (self.open_fetch.state(part).started_at or never, part))
 
     def _fetch_all(self, parts: list[str]) -> None:
-        self.progress.parts = len(parts)
+        self.progress.parts = max(self.progress.parts, len(parts))
         with ThreadPoolExecutor(self.connector.at_once) as pool:
             jobs = {pool.submit(self._fetch_part, part): part for part in parts}
             try:
@@ -274,16 +340,20 @@ class _Fetch:
                 for job in jobs:
                     job.result()
             except BaseException:
-                self.budget.is_stopped = True
+                self.budget.is_stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
 
     def _fetch_part(self, part: str) -> None:
         walk = self._walk(part)
+        if walk.goes_on:
+            self.went_on.add(part)
         try:
             fetched = self.connector.fetch(walk)
         except BudgetSpentError:
             return
+        except LandingError:
+            raise
         except UnreachableError as error:
             self.problems[part] = _words(error)
         except Exception as error:
@@ -292,10 +362,10 @@ class _Fetch:
             self.over.add(part)
         else:
             self.finished[part] = Finished(
-                tuple(walk.files.values()), fetched.cursor, fetched.covered, fetched.first_day
+                tuple(walk.files.values()), fetched.cursor, fetched.covered, fetched.first_day, fetched.lag_days
             )
             self.over.add(part)
-            self.progress.through += 1
+            self.progress.add_part(part)
             if fetched.notes:
                 self.notes[part] = fetched.notes
 

@@ -76,6 +76,7 @@ WAREHOUSE: tuple[Table, ...] = (
             Column("checked_at", "TIMESTAMP", "when the last fetch that got through began, UTC", nullable=True),
             Column("is_wanted", "BOOLEAN", "kpi.toml names it"),
             Column("first_day", "DATE", "first UTC day that anything is landed of, though not all", nullable=True),
+            count("lag_days", "how many of the last days are normally not there yet", "days"),
             Column("problem", "VARCHAR", "why the last fetch did not get through; empty: it did", nullable=True),
             Column("problem_since", "TIMESTAMP", "since when, UTC", nullable=True),
         ),

@@ -6,12 +6,13 @@ What was superseded long ago goes; what a rebuild reads never does. Nothing here
 """
 
 from kpi_pipeline.landing.disk import CHUNK, TORN_GZIP, content_of, sync, unpacked
-from kpi_pipeline.landing.journal import Answer, Begun, Finished, OpenFetch
+from kpi_pipeline.landing.journal import OLDEST_WALK, Answer, Begun, Finished, OpenFetch
 from kpi_pipeline.landing.model import LandedFile, Manifest, PartState
 from kpi_pipeline.landing.zone import Landing, Pruned
 
 __all__ = [
     "CHUNK",
+    "OLDEST_WALK",
     "TORN_GZIP",
     "Answer",
     "Begun",

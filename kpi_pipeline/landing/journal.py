@@ -9,11 +9,11 @@ import json
 import os
 import tempfile
 import threading
-from collections import defaultdict, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -22,11 +22,14 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from kpi_pipeline.days import Days
+from kpi_pipeline.errors import LandingError
 from kpi_pipeline.landing import manifests
 from kpi_pipeline.landing.disk import TEMPORARY, copy, hashed, place_of, sync, write_packed, written_aside
 from kpi_pipeline.landing.model import LandedFile, Manifest, PartState
 
 OPEN = "open.jsonl"
+# A walk that began longer ago begins anew: its first pages would stand beside much newer ones.
+OLDEST_WALK = timedelta(days=3)
 
 
 class _Line(BaseModel):
@@ -90,6 +93,7 @@ class Finished:
     cursor: dict[str, JsonValue]
     covered: Days
     first_day: date | None = None
+    lag_days: int = 0
 
 
 @dataclass
@@ -108,6 +112,8 @@ class OpenFetch:
         self.previous = manifests.newest(folder, kind)
         self._lock = threading.Lock()
         self._parts: dict[str, _Part] = {}
+        # Parts that this run has asked something of.
+        self._asked: set[str] = set()
 
     def __enter__(self) -> Self:
         self._read()
@@ -123,14 +129,19 @@ class OpenFetch:
         """How far a part had come before this fetch."""
         return self.previous.parts.get(part, PartState()) if self.previous else PartState()
 
-    def begin(self, part: str, now: datetime) -> Begun:
-        """Begins a part, or goes on with it as it was begun."""
+    def begin(self, part: str, now: datetime, oldest: timedelta = OLDEST_WALK) -> tuple[Begun, bool]:
+        """Begins a part, or goes on with it as it was begun; and whether it goes on.
+
+        One that had no answer yet begins anew: it would only be told what was so when it was asked in vain.
+        """
         with self._lock:
-            if part not in self._parts:
-                begun = Begun(part=part, started_at=now, cursor=self.state(part).cursor)
-                self._append(_JournalLine(begun=begun))
-                self._parts[part] = _Part(begun)
-            return self._parts[part].begun
+            known = self._parts.get(part)
+            if known is not None and known.answers and now - known.begun.started_at <= oldest:
+                return known.begun, True
+            begun = Begun(part=part, started_at=now, cursor=self.state(part).cursor)
+            self._append(_JournalLine(begun=begun))
+            self._parts[part] = _Part(begun)
+            return begun, False
 
     def answered(self, part: str, question: str) -> Answer | None:
         """The answer that a question got before this run was started; of several, one after the other."""
@@ -175,6 +186,7 @@ class OpenFetch:
         with self._lock:
             self._append(_JournalLine(answer=answer))
             self._parts[part].answers.append(answer)
+            self._asked.add(part)
         return answer
 
     @contextmanager
@@ -212,7 +224,8 @@ class OpenFetch:
         """
         landed = [file for part in sorted(finished) for file in finished[part].files]
         if carries and self.previous:
-            landed += [file for file in self.previous.files if file.part not in finished]
+            landed += self._carried(finished, wanted)
+        self._refuse_doubled(landed)
         before = self.previous.parts if self.previous else {}
         manifest = Manifest(
             source=self.source,
@@ -238,6 +251,36 @@ class OpenFetch:
         self._rewrite(self._parts)
         self._journal = (self.folder / OPEN).open("ab")
 
+    def _carried(self, finished: Mapping[str, Finished], wanted: Collection[str]) -> list[LandedFile]:
+        """The files of parts that didn't get through.
+
+        Those of parts that nobody names any more go with the first new one that does: a part that is renamed leaves
+        nothing behind, and never nothing at all.
+        """
+        assert self.previous is not None  # noqa: S101
+        is_replaced = bool(finished) or any(self.state(part).started_at for part in wanted)
+        return [
+            file
+            for file in self.previous.files
+            if file.part not in finished and (file.part in wanted or not is_replaced)
+        ]
+
+    def _refuse_doubled(self, landed: Sequence[LandedFile]) -> None:
+        """Two files of one name would count as one, and the other's rows would be lost.
+
+        Raises:
+            LandingError: there are such.
+        """
+        names = Counter(file.name for file in landed)
+        if doubled := sorted(name for name, count in names.items() if count > 1):
+            parts = sorted({file.part or "" for file in landed if file.name == doubled[0]})
+            raise LandingError(
+                self.folder,
+                got=f"the name {doubled[0]!r} from the parts {', '.join(parts)}",
+                expected="a name for each file",
+                fix="Name these parts apart in kpi.toml; if they are, please report it.",
+            )
+
     def _state(
         self, part: str, finished: Finished | None, problem: str | None, at: datetime, *, is_wanted: bool
     ) -> PartState:
@@ -248,10 +291,15 @@ class OpenFetch:
                 cursor=finished.cursor,
                 covered=finished.covered,
                 first_day=finished.first_day,
+                lag_days=finished.lag_days,
                 is_wanted=is_wanted,
             )
         if problem is None:
-            return before.model_copy(update={"is_wanted": is_wanted})
+            update: dict[str, object] = {"is_wanted": is_wanted}
+            if part in self._asked:
+                # It is under way, and answers.
+                update |= {"problem": None, "problem_since": None}
+            return before.model_copy(update=update)
         since = before.problem_since or at
         return before.model_copy(update={"is_wanted": is_wanted, "problem": problem, "problem_since": since})
 
@@ -266,12 +314,19 @@ class OpenFetch:
         lines = list(_lines(path)) if path.is_file() else []
         if not lines or lines[0].header != _Header(kind=self.kind):
             return
+        torn: set[str] = set()
         for line in lines[1:]:
             if line.begun is not None:
                 through = self.state(line.begun.part).started_at
+                torn.discard(line.begun.part)
+                self._parts.pop(line.begun.part, None)
                 if through is None or line.begun.started_at > through:
                     self._parts[line.begun.part] = _Part(line.begun)
-            elif line.answer is not None and line.answer.part in self._parts and self.place(line.answer).is_file():
+            elif line.answer is not None and line.answer.part in self._parts and line.answer.part not in torn:
+                if not self.place(line.answer).is_file():
+                    # Lost in a power cut: what was asked after it may rest on it.
+                    torn.add(line.answer.part)
+                    continue
                 part = self._parts[line.answer.part]
                 part.answers.append(line.answer)
                 part.to_come[line.answer.question].append(line.answer)

@@ -56,6 +56,7 @@ class PartState(_Written):
         cursor: what the next one continues from; its meaning is the connector's.
         covered: the days of which all is landed.
         first_day: the first day that anything is landed of, where that isn't all of it.
+        lag_days: how many of the last days are normally not there yet.
         is_wanted: the configuration names it.
         problem: why the last fetch didn't get through, in words without anything secret; None: it did.
         problem_since: when that began.
@@ -65,6 +66,7 @@ class PartState(_Written):
     cursor: dict[str, JsonValue] = {}
     covered: Days = ()
     first_day: date | None = None
+    lag_days: int = 0
     is_wanted: bool = True
     problem: str | None = None
     problem_since: datetime | None = None

@@ -16,7 +16,7 @@ from kpi_pipeline.errors import KpiError, SourceError
 from kpi_pipeline.settings.sources import CloudCostsExplorer
 from kpi_pipeline.sources.aws import AwsRefusedError, Client, Session, account
 from kpi_pipeline.sources.transport import BadAnswerError, Reply
-from kpi_pipeline.sources.walk import Cursor, Fetched, Made, Seen, Tools, Walk
+from kpi_pipeline.sources.walk import Cursor, Fetched, Made, NamedParts, Seen, Tools, Walk
 
 PART = "cost explorer"
 # Costs of a day are there a day later.
@@ -74,7 +74,7 @@ class _Page:
         return self.content.get("NextPageToken") or None
 
 
-class CostExplorer:
+class CostExplorer(NamedParts):
     """The bill of one account, or of all accounts that it pays for. Pages: `<account>/<month>/part-<number>.json`.
 
     An answer can be grouped by two things. The tag says whose hub it is. The account is the other one, since
@@ -109,7 +109,9 @@ class CostExplorer:
                 if month < opens and not is_estimated:
                     final.add(f"{month:%Y-%m}")
         covered = span(since, last_over(walk.started_at, LATE))
-        return Fetched({**asked, "since": since.isoformat(), "final": [*sorted(final)]}, covered)
+        return Fetched(
+            {**asked, "since": since.isoformat(), "final": [*sorted(final)]}, covered, lag_days=LATE.days + 1
+        )
 
     def examine(self, walk: Walk) -> Iterator[Seen]:
         """Asks who we are, which is free, and for the newest days, which costs a cent."""

@@ -23,7 +23,7 @@ from kpi_pipeline.sources.aws import CHUNK, AwsRefusedError, Client, Session, ac
 from kpi_pipeline.sources.files import TABLE_SUFFIXES, is_data
 from kpi_pipeline.sources.focus import delivery_of
 from kpi_pipeline.sources.transport import BadAnswerError, Reply
-from kpi_pipeline.sources.walk import Fetched, Made, Seen, Tools, Walk
+from kpi_pipeline.sources.walk import Fetched, Made, NamedParts, Seen, Tools, Walk
 
 # Of a folder that was written to so shortly ago, some parts may be still to come.
 SETTLES = timedelta(minutes=15)
@@ -63,7 +63,7 @@ class Listed:
         return sha256(f"{self.etag} {self.size}".encode()).hexdigest()[:16]
 
 
-class FocusS3:
+class FocusS3(NamedParts):
     """The exports below a prefix of a bucket. Files: by their keys below the prefix."""
 
     at_once = 1

@@ -25,7 +25,7 @@ from kpi_pipeline.sources.transport import (
     basic_login,
     shown_url,
 )
-from kpi_pipeline.sources.walk import Cursor, Fetched, Seen, Tools, Walk, named_by_content
+from kpi_pipeline.sources.walk import Cursor, Fetched, NamedParts, Seen, Tools, Walk, named_by_content
 
 PART = "account"
 PER_PAGE = 100
@@ -107,7 +107,7 @@ class _Listing:
     server_time: datetime
 
 
-class Tickets:
+class Tickets(NamedParts):
     """The tickets of one account. Its one part is the account."""
 
     at_once = 1

@@ -17,7 +17,7 @@ from kpi_pipeline.errors import KpiError
 from kpi_pipeline.settings.sources import HubRegistryGit
 from kpi_pipeline.sources import cluster_yaml
 from kpi_pipeline.sources.git import Checkout, Commit
-from kpi_pipeline.sources.walk import Fetched, Made, Seen, Tools, Walk
+from kpi_pipeline.sources.walk import Fetched, Made, NamedParts, Seen, Tools, Walk
 
 HISTORY = "history.jsonl"
 # Contents are landed by the file of so many, oldest first: what is full stays as it is.
@@ -71,7 +71,7 @@ def read_blobs(content: bytes) -> Iterator[tuple[str, bytes]]:
         yield blob.decode(), content[begin : place - 1]
 
 
-class Registry:
+class Registry(NamedParts):
     """The history of a checkout, whole at each fetch: `history.jsonl`, and `blobs/<number>.batch` with the contents."""
 
     at_once = 1

@@ -15,7 +15,7 @@ from kpi_pipeline.errors import KpiError, RefusedError, SourceError
 from kpi_pipeline.settings.base import Login
 from kpi_pipeline.settings.sources import DealsHubSpot
 from kpi_pipeline.sources.transport import BadAnswerError, Question, Reply, Transport, an_object, login_headers
-from kpi_pipeline.sources.walk import Fetched, Seen, Tools, Walk
+from kpi_pipeline.sources.walk import Fetched, NamedParts, Seen, Tools, Walk
 
 PART = "deals"
 PER_PAGE = 100
@@ -30,7 +30,7 @@ CHANGED = "hs_lastmodifieddate"
 DATA_CENTRES = ".hubapi.com"
 
 
-class Deals:
+class Deals(NamedParts):
     """The deals of one account, as they are now. Pages: `deals/<number>.json`."""
 
     at_once = 1

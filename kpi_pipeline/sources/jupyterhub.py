@@ -17,7 +17,7 @@ from kpi_pipeline.days import ONE, Days, span, union
 from kpi_pipeline.errors import KpiError, RefusedError, SourceError
 from kpi_pipeline.settings.sources import HubActivityJupyterHub, HubApi
 from kpi_pipeline.sources.transport import BadAnswerError, Question, Reply, Transport, an_object
-from kpi_pipeline.sources.walk import Cursor, Fetched, Seen, Tools, Walk, named_by_content
+from kpi_pipeline.sources.walk import Cursor, Fetched, NamedParts, Seen, Tools, Walk, named_by_content
 
 # Without it a hub answers with the first of its users, and nothing says that there are more.
 PAGES = "application/jupyterhub-pagination+json"
@@ -225,7 +225,7 @@ class Hub:
         return pages if len(_names(pages)) == pages[-1].total else None
 
 
-class Users:
+class Users(NamedParts):
     """The users of several hubs. Pages: `<cluster>/<hub>/<hash>.json`."""
 
     def __init__(self, source: str, configured: HubActivityJupyterHub, tools: Tools) -> None:

@@ -98,6 +98,14 @@ class Asked:
             self._servers = self._datasources(walk, self._grafana)
         return list(self._servers)
 
+    def names(self, part: str) -> bool:
+        """Whether a Grafana should still know the cluster: its datasource isn't left out."""
+        grafana = self.configured.grafana
+        if grafana is None:
+            return False
+        datasources = [name for name, cluster in grafana.clusters.items() if cluster == part] or [part]
+        return not any(fnmatchcase(name, glob) for name in datasources for glob in grafana.leave_out)
+
     def quota(self) -> int | None:
         return None
 

@@ -159,7 +159,8 @@ class Budget:
     requests: int | None = None
     seconds: float | None = None
     spent: int = 0
-    is_stopped: bool = False
+    # Set from outside: nothing more is asked, and whoever waits is woken.
+    is_stopped: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
@@ -172,7 +173,7 @@ class Budget:
             BudgetSpentError: none is left, or no time.
         """
         with self._lock:
-            if self.is_stopped:
+            if self.is_stopped.is_set():
                 self._refuse("an end from outside")
             if self.requests is not None and self.spent >= self.requests:
                 self._refuse(f"{self.spent:,} requests")
@@ -188,7 +189,7 @@ class Budget:
         """
         if self.seconds is not None and self.elapsed + seconds > self.seconds:
             self._refuse(f"{self.elapsed:,.0f} seconds, and {seconds:,.0f} more to wait")
-        self.clock.sleep(seconds)
+        self.clock.sleep(seconds, self.is_stopped)
 
     @property
     def elapsed(self) -> float:

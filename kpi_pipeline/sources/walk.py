@@ -6,7 +6,6 @@ the same answers up to there, and goes on. So what a connector asks may depend o
 on answers, and on nothing else; in particular not on the time.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Protocol
+from urllib.parse import quote
 
 from pydantic import JsonValue, SecretStr
 
@@ -58,12 +58,14 @@ class Fetched:
     Args:
         covered: all days that are landed as a whole by now, not only the new ones.
         first_day: the first day that anything is landed of, where that isn't all of it.
+        lag_days: how many of the last days are normally not there yet.
         notes: what an operator should know of it all the same, in words that hold no secret and name nobody.
     """
 
     cursor: Cursor
     covered: Days
     first_day: date | None = None
+    lag_days: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -116,6 +118,10 @@ class Connector(Protocol):
         """The parts that the configuration names, as of now."""
         ...
 
+    def names(self, part: str) -> bool:
+        """Whether kpi.toml names a part that isn't listed, by a pattern: then it has vanished, and wasn't taken out."""
+        ...
+
     def fetch(self, walk: Walk) -> Fetched:
         """Lands what is new of one part."""
         ...
@@ -133,11 +139,18 @@ class Connector(Protocol):
         ...
 
 
+class NamedParts:
+    """Parts that kpi.toml names one by one: one that isn't listed was taken out of it."""
+
+    def names(self, part: str) -> bool:  # noqa: ARG002
+        return False
+
+
 def named_by_content(folder: str, reply: Reply, suffix: str = "json") -> str:
     """A name for a page of a listing: the same content is the same file, so that reading it again adds nothing."""
     return f"{folder}/{sha256(reply.body).hexdigest()[:20]}.{suffix}"
 
 
 def safe_name(name: str) -> str:
-    """A name of a vendor's as one part of a path."""
-    return re.sub(r"[^\w.@ -]", "_", name).strip(". ") or "_"
+    """A name of a vendor's as one part of a path; two names never meet."""
+    return quote(name, safe=" @") or "_"

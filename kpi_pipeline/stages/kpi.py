@@ -116,7 +116,7 @@ def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
         con,
         "update temp.fresh set status = 'incomplete' where status in ('ok', 'to date', 'provisioned') "
         f"and exists (select 1 from ({sql('stages', 'missing_days')}) as m where list_contains($sources, m.source) "
-        "and m.first_day <= period_end and m.last_day >= period_start)",
+        "and m.first_day <= period_end and m.last_day >= period_start and not (status = 'to date' and m.is_lag))",
         {"as_of": this.as_of, "sources": sources},
     )
 

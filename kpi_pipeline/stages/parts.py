@@ -33,6 +33,7 @@ def _shown(state: PartState) -> tuple[object, ...]:
         checked.replace(tzinfo=None) if checked else None,
         state.is_wanted,
         state.first_day,
+        state.lag_days,
         state.problem,
         since.replace(tzinfo=None) if since else None,
     )

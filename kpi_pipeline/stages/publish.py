@@ -308,7 +308,8 @@ def _put_health(con: Connection, health: Iterable[Health], as_of: date) -> None:
         con.execute(
             "insert into temp.source_health values (?, ?, ?, ?)", [h.source, h.connected, h.max_age_days, newest]
         )
-    run(con, "create or replace temp table missing_days as " + sql("stages", "missing_days"), {"as_of": as_of})
+    missing = f"select * from ({sql('stages', 'missing_days')}) where not is_lag"
+    run(con, f"create or replace temp table missing_days as {missing}", {"as_of": as_of})
 
 
 def _literal(text: str) -> str:

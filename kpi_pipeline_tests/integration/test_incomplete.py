@@ -38,14 +38,16 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
             "insert into raw.github by name select 'own/app' as repository, 'issues' as stream, 1 as id, "
             "timestamp '2026-03-31 10:00:00' as happened_at, 'f' as _file, 1 as _row"
         )
-        con.execute("insert into raw.parts values ('github', 'own/app', '2026-04-01 02:30:00', true, null, null, null)")
+        con.execute(
+            "insert into raw.parts values ('github', 'own/app', '2026-04-01 02:30:00', true, null, 0, null, null)"
+        )
         con.execute("insert into raw.covered_days values ('github', 'own/app', '2025-12-01', '2026-03-31')")
         yield con
 
 
 def failing_since(con: duckdb.DuckDBPyConnection, last: str, *, part: str = "own/lib") -> None:
     con.execute(
-        "insert into raw.parts values ('github', ?, null, true, null, 'status 502', ?)", [part, f"{last} 02:30:00"]
+        "insert into raw.parts values ('github', ?, null, true, null, 0, 'status 502', ?)", [part, f"{last} 02:30:00"]
     )
     con.execute("insert into raw.covered_days values ('github', ?, '2025-12-01', ?)", [part, last])
 
@@ -121,7 +123,7 @@ def test_days_before_a_hub_was_first_asked_are_not_whole(con: duckdb.DuckDBPyCon
                 f"insert into {quote(name)} ({', '.join(row)}) values ({', '.join(f'${key}' for key in row)})", row
             )
     con.execute("insert into raw.covered_days values ('hub_activity', 'a/one', '2026-02-01', '2026-02-10')")
-    con.execute("insert into raw.parts values ('hub_activity', 'a/one', '2026-02-11', true, null, null, null)")
+    con.execute("insert into raw.parts values ('hub_activity', 'a/one', '2026-02-11', true, null, 0, null, null)")
     this = Run(as_of, frozenset(kpi.measure.sources), 3, "run", datetime(2026, 2, 11, tzinfo=UTC))
     for first_day, january in ((None, "ok"), (date(2026, 1, 20), "incomplete")):
         con.execute("update raw.parts set first_day = ? where part = 'a/one'", [first_day])

@@ -44,7 +44,7 @@ class TurnedClock:
     def now(self) -> datetime:
         return self._began + timedelta(seconds=self.monotonic())
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, unless: threading.Event | None = None) -> None:  # noqa: ARG002
         with self._lock:
             self.slept.append(seconds)
             self._slept += seconds

@@ -82,7 +82,7 @@ def test_windows_that_rest_on_missing_days(hubs, parts, delivered, touched, drop
             )  # fmt: skip
         for part, found in parts.items():
             day = DAYS[touched[part]] if part in touched else None
-            con.execute("insert into raw.parts values ('hub_activity', ?, null, true, ?, null, null)", [part, day])
+            con.execute("insert into raw.parts values ('hub_activity', ?, null, true, ?, 0, null, null)", [part, day])
             for first, last in intervals(found):
                 con.execute("insert into raw.covered_days values ('hub_activity', ?, ?, ?)", [part, first, last])
         for cluster, n in dropped:
@@ -151,11 +151,11 @@ def test_missing_days_of_parts(parts, as_of, touched) -> None:  # type: ignore[n
     with warehouse() as con:
         for part, found in parts.items():
             day = DAYS[touched[part]] if part in touched else None
-            con.execute("insert into raw.parts values ('github', ?, null, true, ?, null, null)", [part, day])
+            con.execute("insert into raw.parts values ('github', ?, null, true, ?, 0, null, null)", [part, day])
             for first, last in intervals(found):
                 con.execute("insert into raw.covered_days values ('github', ?, ?, ?)", [part, first, last])
-        con.execute("insert into raw.parts values ('github', 'never', null, true, null, 'down', ?)", [DAYS[10]])
-        con.execute("insert into raw.parts values ('github', 'gone', null, false, null, 'down', ?)", [DAYS[10]])
+        con.execute("insert into raw.parts values ('github', 'never', null, true, null, 0, 'down', ?)", [DAYS[10]])
+        con.execute("insert into raw.parts values ('github', 'gone', null, false, null, 0, 'down', ?)", [DAYS[10]])
         found = con.execute(
             f"select part, unnest(generate_series(first_day, last_day, interval 1 day))::date from "
             f"({sql('stages', 'missing_days')})", {"as_of": end},
