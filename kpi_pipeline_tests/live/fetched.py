@@ -157,6 +157,14 @@ class Nights:
         source = self.vendor.source
         return [(file.name, file.sha256) for file in self.landing.files(source, RECORDS[source].delivery)]
 
+    def landed_by_part(self) -> dict[str | None, set[tuple[str, str]]]:
+        """The same, part by part."""
+        source = self.vendor.source
+        found: dict[str | None, set[tuple[str, str]]] = {}
+        for file in self.landing.files(source, RECORDS[source].delivery):
+            found.setdefault(file.part, set()).add((file.name, file.sha256))
+        return found
+
     def loaded(self) -> list[tuple[Any, ...]]:
         """The rows in the warehouse, made anew from the landing zone."""
         path = self.folder / "warehouse.duckdb"

@@ -162,18 +162,21 @@ def test_killed_between_any_two_writes(vendor: Vendor, tmp_path: Path) -> None:
     with nights(vendor, tmp_path / "undisturbed") as (fetched, server):
         with killed_after(-1) as writes:
             fetched.fetch_until_through()
-        undisturbed, landed = len(server.requests), [fetched.landed()]
+        undisturbed, landed = len(server.requests), [fetched.landed_by_part()]
         fetched.fetch_until_through()
-        # A run that is killed when all is landed is followed by a night of its own.
+        # A part that goes on is asked once round again, for what is new since it was begun.
         another = len(server.requests) - undisturbed
-        landed.append(fetched.landed())
+        landed.append(fetched.landed_by_part())
     assert writes[0] > 10
     for number in range(writes[0]):
         with nights(vendor, tmp_path / str(number)) as (fetched, server):
             with killed_after(number), pytest.raises(Killed):
                 fetched.fetch()
             fetched.fetch_until_through()
-            assert fetched.landed() in landed
+            # Of each part what one night lands, or, where it went on and then round once more, what two do.
+            found = fetched.landed_by_part()
+            assert set(found) == set(landed[0])
+            assert all(any(files == night[part] for night in landed) for part, files in found.items())
             # Loading takes its time; the same files are loaded as the same rows.
             assert number % 9 or fetched.loaded() == vendor.rows()
             assert len(server.requests) <= undisturbed + another + ASKED_AGAIN
