@@ -38,6 +38,8 @@ NOT_LISTED = (
     "the source doesn't list it any more, though kpi.toml names it: if it has gone for good, name it in leave_out; "
     "if not, look what the token may see"
 )
+# What a walk that was begun longer ago shows is of an earlier night.
+OF_THIS_NIGHT = timedelta(hours=12)
 TELL_SECONDS = 5.0
 SHOWN_PROBLEMS = 3
 Tell = Callable[[str], None]
@@ -238,7 +240,7 @@ class _Fetch:
         self.problems: dict[str, str] = {}
         # Of these the answers so far are of no use to the next run.
         self.over: set[str] = {PARTS}
-        # These were begun by an earlier run.
+        # These were begun on an earlier night.
         self.went_on: set[str] = set()
 
     def run(self) -> Outcome:
@@ -282,7 +284,7 @@ class _Fetch:
         except Exception as error:
             self.problems = dict.fromkeys(known or [PARTS], _words(error))
             return known
-        vanished = [part for part in known if part not in found and self.connector.names(part)]
+        vanished = [part for part in known if part not in found and self.connector.names(part, before[part].cursor)]
         self.problems |= dict.fromkeys(vanished, NOT_LISTED)
         if not found and not vanished:
             self.problems = {PARTS: "the source lists nothing: look at what kpi.toml names, and what the token may see"}
@@ -294,7 +296,7 @@ class _Fetch:
         )
 
     def _fetch_again(self, parts: list[str]) -> None:
-        """Parts that an earlier run had begun show what was there then: once round again, for what is new since."""
+        """Parts that were begun on an earlier night show what was there then: once more, for what is new since."""
         again = [part for part in self.finished if part in self.went_on]
         if not again or self.budget.is_stopped.is_set():
             return
@@ -346,7 +348,7 @@ class _Fetch:
 
     def _fetch_part(self, part: str) -> None:
         walk = self._walk(part)
-        if walk.goes_on:
+        if walk.goes_on and self.clock.now() - walk.started_at > OF_THIS_NIGHT:
             self.went_on.add(part)
         try:
             fetched = self.connector.fetch(walk)

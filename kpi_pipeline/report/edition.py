@@ -4,7 +4,7 @@ What belongs here: which rows, as records. What never does: how they look, and a
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
@@ -216,7 +216,12 @@ class Edition:
             internal=self._internal,
         )
         return {
-            row[0]: Kpi(*_tuples(row), points.get(row[0], {}), targets.get(row[0], ()), beside.get(row[0], ()))
+            row[0]: replace(
+                Kpi(*_tuples(row)),
+                points=points.get(row[0], {}),
+                targets=targets.get(row[0], ()),
+                beside=beside.get(row[0], ()),
+            )
             for row in rows
         }
 

@@ -5,14 +5,17 @@ be written down. TLS certificates are always verified; an authority of one's own
 """
 
 import json
+import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache, cached_property
 from importlib.metadata import version
-from typing import Any, NoReturn, TypeVar
+from ipaddress import ip_address
+from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
@@ -22,6 +25,7 @@ from tenacity import Retrying, retry_if_exception_type
 from kpi_pipeline.clock import SYSTEM, Clock
 from kpi_pipeline.errors import BudgetSpentError, ConfigError, RefusedError, SourceError, UnreachableError
 from kpi_pipeline.settings.base import Login
+from kpi_pipeline.sources.deadline import Deadline
 
 # A page of an API is some hundred kilobytes.
 MAX_BYTES = 64 << 20
@@ -33,16 +37,19 @@ ATTEMPTS = 6
 REDIRECTS = 5
 # Where a vendor doesn't say how long to wait after too many requests.
 LIMIT_SECONDS = 60.0
-LONGEST_WAIT = 3600.0
+LEAST_WAIT, LONGEST_WAIT = 1.0, 3600.0
 # Of the headers of an answer, those that say something of it and nothing of us.
 KEPT_HEADERS = frozenset(
     {"content-type", "content-length", "date", "etag", "last-modified", "link", "location", "retry-after"}
+    # What GitHub says of a token: what it may do, and until when. Not the token.
+    | {"x-oauth-scopes", "github-authentication-token-expiration"}
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-hubspot-ratelimit-")
 SECRET_WORDS = ("token", "secret", "passw", "signature", "api_key", "apikey", "credential", "x-amz-")
 SECRET_NAMES = ("sig", "key", "code", "auth")
 REDACTED = "REDACTED"
 SHOWN_URL = 160
+LONGEST_NUMBER = 16
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Check = Callable[["Reply"], None]
@@ -68,11 +75,15 @@ class Reply:
     kept: object = field(default=None, repr=False, compare=False)
 
     def json(self) -> Any:
-        """The body's JSON.
+        """The body's JSON, parsed once.
 
         Raises:
             BadAnswerError: it is none, or cut off.
         """
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> Any:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
@@ -85,10 +96,21 @@ class Reply:
 
     @property
     def next_url(self) -> str | None:
-        """The page that the header Link names as the next."""
+        """The page that the header Link names as the next.
+
+        Raises:
+            BadAnswerError: it is no address, or one that can't be written down, since it holds something secret.
+        """
         links = httpx.Response(200, headers={"link": self.headers.get("link", "")}).links
         following = links.get("next", {}).get("url")
-        return urljoin(self.url, following) if following else None
+        if following is None:
+            return None
+        if REDACTED in following:
+            raise BadAnswerError("a next page whose address holds a secret")
+        try:
+            return urljoin(self.url, following)
+        except ValueError:
+            raise BadAnswerError("a next page without an address") from None
 
 
 def any_answer(_: Reply) -> None:
@@ -128,6 +150,7 @@ class Question:
     Args:
         statuses: those that are an answer; a redirect among them isn't followed.
         check: raises BadAnswerError where an answer can't be one.
+        method: POST for what vendors don't answer otherwise, such as a token; it is sent without a body.
     """
 
     url: str
@@ -135,6 +158,7 @@ class Question:
     accept: str = "application/json"
     statuses: frozenset[int] = frozenset({200})
     check: Check = any_answer
+    method: Literal["GET", "POST"] = "GET"
 
     @property
     def address(self) -> str:
@@ -267,8 +291,8 @@ def raise_if_passing(status: int, *, is_limit: bool, wait: float | None) -> None
 def retry_after(reply: Reply, now: datetime) -> float | None:
     """Seconds to wait by the header Retry-After; a date in it is by the server's own clock."""
     text = reply.headers.get("retry-after", "").strip()
-    if text.isdigit():
-        return _bounded(float(text))
+    if (seconds := whole_number(text)) is not None:
+        return _bounded(float(seconds))
     until = _http_date(text)
     return None if until is None else _bounded((until - (reply.server_time or now)).total_seconds())
 
@@ -314,6 +338,8 @@ class Transport:
         remaining: the header that says how many requests are left.
         reset: the header that says when there will be more, in seconds since 1970.
         is_used_up: whether a refusal is of a quota for longer than a run may wait, such as a day's.
+        headers: what else to send with each request; nothing secret.
+        a_minute: how many requests a minute the vendor bears, where that is few.
 
     Raises:
         ConfigError: a token would be sent in the clear.
@@ -328,6 +354,8 @@ class Transport:
         remaining: str = "x-ratelimit-remaining",
         reset: str = "x-ratelimit-reset",
         is_used_up: Callable[[Reply], bool] = lambda _: False,
+        headers: Mapping[str, str] | None = None,
+        a_minute: int | None = None,
         clock: Clock = SYSTEM,
         limits: Limits | None = None,
     ) -> None:
@@ -337,12 +365,22 @@ class Transport:
         self._remaining_header, self._reset_header, self._is_used_up = remaining, reset, is_used_up
         self.remaining: int | None = None
         self._pause_until = 0.0
+        # When the next request may be made, and how far apart they are.
+        self._turn, self._apart = 0.0, 60 / a_minute if a_minute else 0.0
+        self._lock = threading.Lock()
         # Cookies are nobody's business here, and redirects are followed below.
         self._client = httpx.Client(
+            verify=_authorities(),
             timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds),
             follow_redirects=False,
-            headers={"user-agent": f"kpi-pipeline/{version('kpi-pipeline')}", "accept-encoding": "gzip"},
+            headers={
+                **(headers or {}),
+                "user-agent": f"kpi-pipeline/{version('kpi-pipeline')}",
+                "accept-encoding": "gzip",
+            },
         )
+        self._deadline = Deadline(clock.monotonic)
+        self._deadline.bound(self._client)
         parts = urlsplit(self.base)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
@@ -387,7 +425,7 @@ class Transport:
         self._client.close()
 
     def _attempt(self, question: Question, budget: Budget) -> Reply:
-        pause = self._pause_until - self.clock.monotonic()
+        pause = self._until_my_turn()
         if pause > 0:
             budget.sleep(pause)
         budget.spend()
@@ -401,27 +439,46 @@ class Transport:
             raise AgainError(f"status {reply.status} with {error}") from None
         return reply
 
+    def _pause(self, seconds: float) -> None:
+        """Nobody asks for so long; of several such words the longest holds."""
+        with self._lock:
+            self._pause_until = max(self._pause_until, self.clock.monotonic() + seconds)
+
+    def _until_my_turn(self) -> float:
+        """Seconds until a request may be made; who asks next comes after it."""
+        with self._lock:
+            now = self.clock.monotonic()
+            turn = max(now, self._pause_until, self._turn)
+            self._turn = turn + self._apart
+        return turn - now
+
     def _follow(self, question: Question) -> Reply:
         url = question.address
         for _ in range(REDIRECTS + 1):
-            reply, location = self._ask_once(url, question.accept)
+            reply, location = self._ask_once(url, question)
             if location is None or reply.status in question.statuses:
                 return reply
             following = urljoin(url, location)
             if urlsplit(url).scheme == "https" and urlsplit(following).scheme != "https":
                 raise self._hostile(f"a redirect from https to {shown_url(following)}", "one that stays with https")
+            if _is_within(following) and not _is_within(self.base):
+                raise self._hostile(
+                    f"a redirect into our own network, {shown_url(following)}", "one that leads outside"
+                )
             url = following
         raise self._hostile(f"more than {REDIRECTS} redirects from {shown_url(question.address)}", "an answer")
 
-    def _ask_once(self, url: str, accept: str) -> tuple[Reply, str | None]:
-        headers = {"accept": accept}
+    def _ask_once(self, url: str, question: Question) -> tuple[Reply, str | None]:
+        headers = {"accept": question.accept}
         if self._secret_headers is not None and _origin(url) == _origin(self.base):
             headers |= {name: value.get_secret_value() for name, value in self._secret_headers().items()}
-        until = self.clock.monotonic() + self.limits.answer_seconds
         try:
-            with self._client.stream("GET", url, headers=headers) as response:
+            with (
+                self._deadline.within(self.limits.answer_seconds),
+                self._client.stream(question.method, url, headers=headers) as response,
+            ):
                 self._client.cookies.clear()
-                body = self._read(response, until)
+                body = self._read(response)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise self._hostile(f"a redirect to {shown_url(url)}", "an address") from None
         except httpx.HTTPError as error:
@@ -430,30 +487,28 @@ class Transport:
         reply = Reply(redacted_url(url), response.status_code, kept_headers(response.headers), body, self.clock.now())
         return reply, response.headers.get("location") if response.has_redirect_location else None
 
-    def _read(self, response: httpx.Response, until: float) -> bytes:
+    def _read(self, response: httpx.Response) -> bytes:
         if response.headers.get("content-encoding", "identity").lower() not in ("identity", "gzip"):
             raise AgainError("a compression that was not asked for")
-        declared = response.headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self.limits.max_bytes:
+        declared = response.headers.get("content-length", "").strip()
+        if declared.isascii() and declared.isdigit() and int(declared[-30:]) > self.limits.max_bytes:
             raise self._too_large()
         chunks, size = [], 0
         for chunk in response.iter_bytes():
             size += len(chunk)
             if size > self.limits.max_bytes:
                 raise self._too_large()
-            if self.clock.monotonic() > until:
-                raise AgainError(f"an answer that took more than {self.limits.answer_seconds:g} seconds")
             chunks.append(chunk)
         return b"".join(chunks)
 
     def _note_quota(self, reply: Reply) -> None:
         # Some count in floats.
-        left = reply.headers.get(self._remaining_header, "").partition(".")[0]
-        if left.isdigit():
-            self.remaining = int(left)
+        left = whole_number(reply.headers.get(self._remaining_header, "").partition(".")[0])
+        if left is not None:
+            self.remaining = left
         if self.remaining == 0 and (wait := self._wait(reply)) is not None:
             # The next question would only be refused.
-            self._pause_until = self.clock.monotonic() + wait
+            self._pause(wait)
 
     def _refuse(self, question: Question, reply: Reply) -> NoReturn:
         """Raises what fits a status that is no answer."""
@@ -467,7 +522,7 @@ class Transport:
             )
         wait = self._wait(reply) if is_limit else retry_after(reply, self.clock.now())
         if is_limit and wait is not None:
-            self._pause_until = self.clock.monotonic() + wait
+            self._pause(wait)
         raise_if_passing(reply.status, is_limit=is_limit, wait=wait)
         meaning, fix = REFUSALS.get(reply.status, ("it won't answer that", "Look into the vendor's documentation."))
         raise RefusedError(
@@ -488,10 +543,10 @@ class Transport:
         """Seconds that a vendor wants us to wait; by its own clock where it names a time."""
         if (seconds := retry_after(reply, self.clock.now())) is not None:
             return seconds
-        reset = reply.headers.get(self._reset_header, "")
-        if reply.headers.get(self._remaining_header) == "0" and reset.isdigit():
+        reset = whole_number(reply.headers.get(self._reset_header, ""))
+        if reply.headers.get(self._remaining_header) == "0" and reset is not None:
             server = reply.server_time or self.clock.now()
-            return _bounded(int(reset) - server.timestamp() + 1)
+            return _bounded(reset - server.timestamp() + 1)
         return None
 
     def _too_large(self) -> SourceError:
@@ -504,6 +559,12 @@ class Transport:
             expected=expected,
             fix="Nothing of it is taken. Look whether the address in kpi.toml is right, and what answers there.",
         )
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Who vouches for servers. Loaded once: that takes longer than many a question."""
+    return httpx.create_ssl_context()
 
 
 REFUSALS = {
@@ -546,12 +607,28 @@ class _Attempts:
         """How long to wait before the next: as told, and longer each time where that was to no avail."""
         if self._asked is None:
             return min(2.0 ** (self._faults - 1), LIMIT_SECONDS)
-        is_late = self._limited > 1 and self._asked >= LIMIT_SECONDS
-        return _bounded(self._asked * 2.0 ** (self._limited - 1) if is_late else self._asked)
+        is_late = self._limited > 1 and (self._asked >= LIMIT_SECONDS or self._asked < LEAST_WAIT)
+        asked = max(self._asked, LEAST_WAIT)
+        return _bounded(asked * 2.0 ** (self._limited - 1) if is_late else asked)
+
+
+def whole_number(text: str) -> int | None:
+    """A number in a header; None where it is none, or absurd."""
+    digits = text.strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < LONGEST_NUMBER else None
 
 
 def _bounded(seconds: float) -> float:
     return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def _is_within(url: str) -> bool:
+    """Whether an address is one of this machine, or of a network that isn't the world's."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host in LOOPBACK or host.endswith((".local", ".internal", ".localhost"))
 
 
 def _http_date(text: str) -> datetime | None:
@@ -576,7 +653,7 @@ def redacted_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     query = [
-        (name, REDACTED if _is_secret(name.lower()) else value)
+        (name, REDACTED if _is_secret(name.lower()) or _holds_secret(value.lower()) else value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     ]
     return urlunsplit((parts.scheme, host, parts.path, urlencode(query), ""))
@@ -590,6 +667,11 @@ def shown_url(url: str) -> str:
 
 def _is_secret(name: str) -> bool:
     return name in SECRET_NAMES or any(word in name for word in SECRET_WORDS)
+
+
+def _holds_secret(value: str) -> bool:
+    """Some part parameters by semicolons."""
+    return any(f"{word}=" in value for word in (*SECRET_NAMES, *SECRET_WORDS))
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:

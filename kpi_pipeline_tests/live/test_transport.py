@@ -3,7 +3,9 @@
 import gzip
 import ssl
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from pydantic import SecretStr
 
 from kpi_pipeline.errors import BudgetSpentError, ConfigError, KpiError, RefusedError, SourceError, UnreachableError
 from kpi_pipeline.sources.transport import (
+    BadAnswerError,
     Budget,
     Limits,
     Question,
@@ -24,6 +27,7 @@ from kpi_pipeline.sources.transport import (
 )
 from kpi_pipeline_tests.live.fetched import TOKEN, TurnedClock, utc
 from kpi_pipeline_tests.live.server import (
+    Connection,
     Fault,
     Plan,
     Request,
@@ -360,3 +364,78 @@ def test_errors_never_hold_the_token() -> None:
     ):
         ask(server)
     assert TOKEN not in str(caught.value)
+
+
+def hints_without_end(connection: Connection, _request: Request, _response: Response) -> None:
+    """Hints before an answer that never comes; no pause between them."""
+    try:
+        while True:
+            connection.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")
+    except OSError:
+        return
+
+
+def slow_headers(connection: Connection, _request: Request, _response: Response) -> None:
+    try:
+        connection.write(b"HTTP/1.1 200 OK\r\n")
+        for n in range(400):
+            connection.write(f"X-Header-{n}: {n}\r\n".encode())
+            time.sleep(0.02)
+    except OSError:
+        return
+
+
+@pytest.mark.parametrize("fault", [hints_without_end, slow_headers])
+def test_an_answer_that_never_begins_has_an_end(fault: Fault) -> None:
+    limits = replace(QUICK, answer_seconds=0.4, attempts=2)
+    with served(hello, Plan({0: fault, 1: fault})) as server:
+        asked, began = transport(server.url, limits=limits), time.monotonic()
+        with pytest.raises(UnreachableError, match="no whole answer"):
+            asked.send(Question(asked.url("x")), Budget(TurnedClock(utc(2026, 3, 1))))
+        assert time.monotonic() - began < 5
+
+
+def test_numbers_that_are_none() -> None:
+    """A server may write what it likes: it is no number, and no fault of ours."""
+    odd = {"X-RateLimit-Remaining": "\N{SUPERSCRIPT TWO}", "X-RateLimit-Reset": "9" * 400}
+    headers = {name: value.encode().decode("latin-1") for name, value in odd.items()}
+    named = {name.replace("-", "_"): value for name, value in headers.items()}
+    with served(hello, Plan({0: too_many(retry_after="9" * 400, **named)})) as server:
+        clock = TurnedClock(utc(2026, 3, 1))
+        assert ask(server, clock=clock).json() == [{"id": 1}]
+    assert clock.slept == [60]
+
+
+def test_a_limit_without_a_wait_is_waited_for_all_the_same() -> None:
+    clock = TurnedClock(utc(2026, 3, 1))
+    with served(hello, Plan(dict.fromkeys(range(4), too_many(retry_after="0")))) as server:
+        ask(server, clock=clock)
+    assert clock.slept == [1, 2, 4, 8]
+
+
+def test_whoever_waits_is_woken_when_the_run_ends() -> None:
+    budget = Budget()
+    threading.Timer(0.1, budget.is_stopped.set).start()
+    began = time.monotonic()
+    budget.sleep(30)
+    assert time.monotonic() - began < 5
+    with pytest.raises(BudgetSpentError):
+        budget.spend()
+
+
+@pytest.mark.parametrize("place", ["http://169.254.169.254/latest", "http://10.0.0.1/x", "https://db.internal/"])
+def test_a_server_of_the_world_leads_nobody_into_our_network(place: str) -> None:
+    """The redirect is refused before anything is asked there."""
+    asked = transport("https://api.example.org")
+    asked._ask_once = lambda url, _: (Reply(url, 302, {}, b"", utc(2026, 3, 1)), place)  # type: ignore[method-assign]
+    with pytest.raises(SourceError, match="redirect"):
+        asked.send(Question(asked.url("x")), Budget(TurnedClock(utc(2026, 3, 1))))
+
+
+def test_a_next_page_that_holds_a_secret_is_not_asked_for_without_it() -> None:
+    link = {"Link": '<https://api.example.org/x?page_token=abc>; rel="next"'}
+    with served(lambda _: Response([], headers=link)) as server:
+        reply = ask(server)
+    assert "abc" not in str(reply.headers)
+    with pytest.raises(BadAnswerError, match="secret"):
+        _ = reply.next_url
