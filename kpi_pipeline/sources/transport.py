@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx
@@ -37,6 +37,8 @@ LONGEST_WAIT = 3600.0
 # Of the headers of an answer, those that say something of it and nothing of us.
 KEPT_HEADERS = frozenset(
     {"content-type", "content-length", "date", "etag", "last-modified", "link", "location", "retry-after"}
+    # What GitHub says of a token: what it may do, and until when. Not the token.
+    | {"x-oauth-scopes", "github-authentication-token-expiration"}
 )
 KEPT_PREFIXES = ("x-ratelimit-", "x-hubspot-ratelimit-")
 SECRET_WORDS = ("token", "secret", "passw", "signature", "api_key", "apikey", "credential", "x-amz-")
@@ -128,6 +130,7 @@ class Question:
     Args:
         statuses: those that are an answer; a redirect among them isn't followed.
         check: raises BadAnswerError where an answer can't be one.
+        method: POST for what vendors don't answer otherwise, such as a token; it is sent without a body.
     """
 
     url: str
@@ -135,6 +138,7 @@ class Question:
     accept: str = "application/json"
     statuses: frozenset[int] = frozenset({200})
     check: Check = any_answer
+    method: Literal["GET", "POST"] = "GET"
 
     @property
     def address(self) -> str:
@@ -314,6 +318,8 @@ class Transport:
         remaining: the header that says how many requests are left.
         reset: the header that says when there will be more, in seconds since 1970.
         is_used_up: whether a refusal is of a quota for longer than a run may wait, such as a day's.
+        headers: what else to send with each request; nothing secret.
+        a_minute: how many requests a minute the vendor bears, where that is few.
 
     Raises:
         ConfigError: a token would be sent in the clear.
@@ -328,6 +334,8 @@ class Transport:
         remaining: str = "x-ratelimit-remaining",
         reset: str = "x-ratelimit-reset",
         is_used_up: Callable[[Reply], bool] = lambda _: False,
+        headers: Mapping[str, str] | None = None,
+        a_minute: int | None = None,
         clock: Clock = SYSTEM,
         limits: Limits | None = None,
     ) -> None:
@@ -337,11 +345,18 @@ class Transport:
         self._remaining_header, self._reset_header, self._is_used_up = remaining, reset, is_used_up
         self.remaining: int | None = None
         self._pause_until = 0.0
+        # When the next request may be made, and how far apart they are.
+        self._turn, self._apart = 0.0, 60 / a_minute if a_minute else 0.0
+        self._lock = threading.Lock()
         # Cookies are nobody's business here, and redirects are followed below.
         self._client = httpx.Client(
             timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds),
             follow_redirects=False,
-            headers={"user-agent": f"kpi-pipeline/{version('kpi-pipeline')}", "accept-encoding": "gzip"},
+            headers={
+                **(headers or {}),
+                "user-agent": f"kpi-pipeline/{version('kpi-pipeline')}",
+                "accept-encoding": "gzip",
+            },
         )
         parts = urlsplit(self.base)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -387,7 +402,7 @@ class Transport:
         self._client.close()
 
     def _attempt(self, question: Question, budget: Budget) -> Reply:
-        pause = self._pause_until - self.clock.monotonic()
+        pause = self._until_my_turn()
         if pause > 0:
             budget.sleep(pause)
         budget.spend()
@@ -401,10 +416,18 @@ class Transport:
             raise AgainError(f"status {reply.status} with {error}") from None
         return reply
 
+    def _until_my_turn(self) -> float:
+        """Seconds until a request may be made; who asks next comes after it."""
+        with self._lock:
+            now = self.clock.monotonic()
+            turn = max(now, self._pause_until, self._turn)
+            self._turn = turn + self._apart
+        return turn - now
+
     def _follow(self, question: Question) -> Reply:
         url = question.address
         for _ in range(REDIRECTS + 1):
-            reply, location = self._ask_once(url, question.accept)
+            reply, location = self._ask_once(url, question)
             if location is None or reply.status in question.statuses:
                 return reply
             following = urljoin(url, location)
@@ -413,13 +436,13 @@ class Transport:
             url = following
         raise self._hostile(f"more than {REDIRECTS} redirects from {shown_url(question.address)}", "an answer")
 
-    def _ask_once(self, url: str, accept: str) -> tuple[Reply, str | None]:
-        headers = {"accept": accept}
+    def _ask_once(self, url: str, question: Question) -> tuple[Reply, str | None]:
+        headers = {"accept": question.accept}
         if self._secret_headers is not None and _origin(url) == _origin(self.base):
             headers |= {name: value.get_secret_value() for name, value in self._secret_headers().items()}
         until = self.clock.monotonic() + self.limits.answer_seconds
         try:
-            with self._client.stream("GET", url, headers=headers) as response:
+            with self._client.stream(question.method, url, headers=headers) as response:
                 self._client.cookies.clear()
                 body = self._read(response, until)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
