@@ -194,7 +194,7 @@ def whole(folder: Path) -> dict[str, Any]:
             )
         timed("landing", lambda: landing.land("github", "json_pages", list_files("github", folder / "github"), NOW))
         timed("raw", lambda: github.load(con, landing, SECRET))
-        timed("staged", lambda: github.stage(con, RULES, SECRET))
+        timed("staged", lambda: github.stage(con, landing, RULES, SECRET))
         timed("calendar", calendar)
         timed("kpi", compute)
         objects = con.execute("select count(*) from raw.github").fetchall()[0][0]

@@ -37,7 +37,7 @@ def stage_github(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
     configured = pipeline.settings()
     rules = configured.config.sources.github
     with pipeline.warehouse() as con:
-        github.stage(con, rules, configured.id_secret if rules else None)
+        github.stage(con, pipeline.landing(), rules, configured.id_secret if rules else None)
         yield from results(con, TABLES)
 
 

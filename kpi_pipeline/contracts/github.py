@@ -3,7 +3,7 @@
 from kpi_pipeline.contracts.columns import FILE, ROW, count
 from kpi_pipeline.contracts.model import Column, Record, Table
 
-STREAMS = ("issues", "events", "timeline", "pulls", "reviews", "releases", "deployments", "statuses", "runs")
+STREAMS = ("issues", "events", "timeline", "pulls", "reviews", "releases", "deployments", "statuses", "runs", "gone")
 REPOSITORY = Column("repository", "VARCHAR", "owner/name, in lower case")
 NUMBER = Column("number", "BIGINT", "the issue's number in its repository")
 
@@ -13,8 +13,10 @@ GITHUB = Record(
     "log",
     (
         REPOSITORY,
-        Column("stream", "VARCHAR", "the folder that the page lies in", values=STREAMS),
-        Column("id", "BIGINT", "the object's id"),
+        Column(
+            "stream", "VARCHAR", "the folder that the page lies in; gone: an issue that isn't there", values=STREAMS
+        ),
+        Column("id", "BIGINT", "the object's id; of an issue that is gone its number"),
         Column("number", "BIGINT", "issue or pull request; of a status: the deployment's id", nullable=True),
         Column("event", "VARCHAR", "of an event: what happened", nullable=True),
         Column("state", "VARCHAR", "state, or conclusion of a run", nullable=True),
@@ -63,6 +65,10 @@ UPSTREAM_WORK = Record(
 )
 RECORDS = (GITHUB, AFFILIATIONS, UPSTREAM_WORK)
 
+STAGED_AS = {
+    "stream": "the folder that the page lies in; events of timeline are in events, and what was said is in comments",
+    "id": "the object's id",
+}
 FLOWS = ("opened", "reopened", "completed", "not_planned", "duplicate", "transferred_in", "transferred_out", "deleted")
 OUTCOMES = ("success", "failure", "error")
 ISSUE_STATES = ("open", "completed", "not_planned", "duplicate")
@@ -71,12 +77,17 @@ TEAM = Column("team", "VARCHAR", "the team that answers for the repository; empt
 TABLES: tuple[Table, ...] = (
     Table(
         "staged.github_objects",
-        "Objects of GitHub, each once: the version that was updated last.",
+        "Objects of GitHub, each once: the version that was updated last, under its repository's present name.",
         "repository, stream and object",
         ("repository", "stream", "id"),
         (
             *(
-                Column(c.name, "TIMESTAMP" if c.type == "TIMESTAMPTZ" else c.type, c.description, nullable=c.nullable)
+                Column(
+                    c.name,
+                    "TIMESTAMP" if c.type == "TIMESTAMPTZ" else c.type,
+                    STAGED_AS.get(c.name, c.description),
+                    nullable=c.nullable,
+                )
                 for c in GITHUB.columns
             ),
             FILE,

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import duckdb
@@ -17,7 +19,6 @@ from pydantic import SecretStr
 
 from kpi_pipeline import identity
 from kpi_pipeline.contracts import RECORDS, table
-from kpi_pipeline.contracts.github import STREAMS
 from kpi_pipeline.errors import ConfigError
 from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import TORN_GZIP, LandedFile, Landing, content_of
@@ -81,6 +82,12 @@ EVENTS = ("closed", "reopened", "assigned", "unassigned", "labeled", "unlabeled"
 IS_EVENT = ("events", "timeline")
 PULL_REQUEST = {"issues": "$.pull_request", "events": "$.issue.pull_request"}
 NUMBER_IS_IN_THE_PATH = ("timeline", "reviews", "statuses")
+# What isn't one yet: a draft of a release, a review that nobody but its author sees. Neither is a fault.
+NOT_YET = {"releases": ("$.draft", "true"), "reviews": ("$.state", "PENDING")}
+# Answers that say all by name, status and time: of an issue that was asked for and isn't there, and whose name it is.
+GONE, REPOSITORY = "gone", "repository"
+SAID_BY_NAME = re.compile(rf"(?P<repository>[^/]+/[^/]+)/(?P<stream>{GONE}|{REPOSITORY})/(?P<number>[0-9]+)\.json")
+LEFT_HOW = {301: "transferred_out", 404: "deleted", 410: "deleted"}
 # Where an issue names the hub that it asks for; nothing else of these texts is taken.
 NAMES_HUB = {"issues": ("$.title", "$.body")}
 BATCH = {
@@ -91,6 +98,7 @@ BATCH = {
     "content": pl.String,
     "fault": pl.String,
 }
+FILES: dict[str, Any] = {"file": pl.String, "fetched_at": pl.Datetime("us"), "answered_at": pl.Datetime("us")}
 STAGED = ("github_objects", "issues")
 FACTS = (
     "issue_flows", "issue_open", "issue_assigned", "issue_labels", "upstream_contributions",
@@ -101,7 +109,7 @@ DEPLOYMENT_FACTS = ("deployments", "hub_requests", "hub_request_waits")
 PASSING = (
     "github_incoming", "github_names", "github_repeated", "github_versions", "github_repositories", "github_places",
     "github_bots", "issue_events", "issue_toggles", "deployment_statuses", "hub_request_issues",
-    "issue_rules",
+    "issue_rules", "issues_gone", "github_files", "github_renamed",
 )  # fmt: skip
 EVERY_ISSUE = Mapped(repositories=("*",))
 
@@ -129,7 +137,7 @@ def load(con: Connection, landing: Landing, secret: SecretStr | None, names_hub:
     if names_hub:
         _check_pattern(con, "hub_requests.names", names_hub)
     before = dict(run(con, "select file, (sha256, keying) from raw.loads where source = $s", {"s": SOURCE}))
-    changed = [f for f in files if before.get(f.name) != (f.sha256, keying)]
+    changed = [f for f in files if before.get(f.name) != (f.sha256, _keying(f, keying))]
     gone = sorted(set(before) - {f.name for f in files})
     result = Loaded(files=len(changed), removed=len(gone))
     # Pages are read before the transaction, as other sources' files are.
@@ -145,7 +153,13 @@ def load(con: Connection, landing: Landing, secret: SecretStr | None, names_hub:
     return result
 
 
+def _keying(file: LandedFile, keying: str) -> str:
+    """What a file was loaded by; where its time is all it says, that too."""
+    return f"{keying} {file.fetched_at.isoformat()}" if GONE in file.name.split("/") else keying
+
+
 def _drop(con: Connection) -> None:
+    run(con, "drop view if exists temp.github_current")
     for name in PASSING:
         run(con, f"drop table if exists temp.{name}")
 
@@ -160,17 +174,22 @@ def _forget(con: Connection, files: Sequence[str]) -> None:
 
 
 def _read(con: Connection, landing: Landing, files: Sequence[LandedFile], names_hub: str | None) -> None:
-    columns = [c for c in RECORDS[SOURCE].columns if c.type != "UUID"]
-    types = ", ".join(f"{quote(c.name)} {'TIMESTAMP' if c.type == 'TIMESTAMPTZ' else c.type}" for c in columns)
+    known = [c for c in RECORDS[SOURCE].columns if c.type != "UUID"]
+    types = ", ".join(f"{quote(c.name)} {'TIMESTAMP' if c.type == 'TIMESTAMPTZ' else c.type}" for c in known)
     run(
         con,
         f"create or replace temp table github_incoming ({types}, actor varchar, assignee varchar, "
         "_file varchar, _row bigint, _reason varchar)",
     )
-    pages: dict[str, list[Page]] = {stream: [] for stream in STREAMS}
+    pages: dict[str, list[Page]] = {stream: [] for stream in PATHS}
     faults: list[tuple[str, str]] = []
+    gone: list[tuple[Any, ...]] = []
     for file in files:
-        if file.name.endswith(github_to_sqlite.SUFFIXES):
+        if said := _said_by_name(file):
+            stream, repository, number = said
+            if stream == GONE and file.status in LEFT_HOW:
+                gone.append((file.name, repository, GONE, number, number, LEFT_HOW[file.status], _utc(file.fetched_at)))
+        elif file.name.endswith(github_to_sqlite.SUFFIXES):
             if not _read_database(con, landing, file):
                 faults.append((file.name, REJECT_REASONS["database"]))
         elif not file.name.removesuffix(".gz").endswith(".json"):
@@ -182,7 +201,12 @@ def _read(con: Connection, landing: Landing, files: Sequence[LandedFile], names_
     con.register("github_faults", pl.DataFrame(faults, schema=["_file", "_reason"], orient="row").to_arrow())
     run(con, "insert into temp.github_incoming by name select * from github_faults")
     con.unregister("github_faults")
-    for stream in STREAMS:
+    columns = ["_file", "repository", "stream", "id", "number", "event", "happened_at"]
+    if gone:
+        con.register("github_gone", pl.DataFrame(gone, schema=columns, orient="row").to_arrow())
+        run(con, "insert into temp.github_incoming by name select *, 1 as _row from github_gone")
+        con.unregister("github_gone")
+    for stream in PATHS:
         takes_hub = names_hub is not None and stream in NAMES_HUB
         statement, structure = _insert_statement(stream, takes_hub), json.dumps([_structure(stream, takes_hub)])
         bound = {"structure": structure, **(_hub_groups(names_hub) if names_hub and takes_hub else {})}
@@ -210,9 +234,20 @@ def _page(file: LandedFile) -> Page | None:
     parts = file.name.removesuffix(".gz").split("/")
     stream = parts[2] if len(parts) > 3 else ""
     inside = stream in NUMBER_IS_IN_THE_PATH
-    if stream not in STREAMS or (inside and not (len(parts) > 4 and parts[3].isascii() and parts[3].isdigit())):
+    if stream not in PATHS or (inside and not (len(parts) > 4 and parts[3].isascii() and parts[3].isdigit())):
         return None
     return Page(file, "/".join(parts[:2]).lower(), stream, int(parts[3]) if inside else None)
+
+
+def _said_by_name(file: LandedFile) -> tuple[str, str, int] | None:
+    """Stream, repository and number of an answer that says all by its name; a file that was dropped says nothing so."""
+    if file.status is None or not (found := SAID_BY_NAME.fullmatch(file.name)):
+        return None
+    return found["stream"], found["repository"].lower(), int(found["number"])
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(tzinfo=None)
 
 
 def _batches(landing: Landing, pages: Sequence[Page]) -> Iterator[pl.DataFrame]:
@@ -263,7 +298,8 @@ def _taken(stream: str, takes_hub: bool) -> list[str]:
     ]
     plain = [path for name, path in PATHS[stream].items() if name not in ACCOUNTS]
     pull_request = [PULL_REQUEST[stream]] if stream in PULL_REQUEST else []
-    return [*plain, *accounts, *pull_request, *(NAMES_HUB[stream] if takes_hub else ())]
+    not_yet = [NOT_YET[stream][0]] if stream in NOT_YET else []
+    return [*plain, *accounts, *pull_request, *not_yet, *(NAMES_HUB[stream] if takes_hub else ())]
 
 
 def _field(path: str) -> str:
@@ -306,6 +342,9 @@ def _insert_statement(stream: str, takes_hub: bool) -> str:
         kept = f"({event} ->> '$' in ({names}) or json_type({event}) is distinct from 'VARCHAR')"
         for what, pair in (("assignee", "'assigned', 'unassigned'"), ("label", "'labeled', 'unlabeled'")):
             reasons.append((f"missing:{what}", f"{event} ->> '$' in ({pair}) and {chosen[what]} is null"))
+    if stream in NOT_YET:
+        path, value = NOT_YET[stream]
+        kept = f"coalesce({_field(path)} ->> '$', '') <> '{value}'"
     if stream in NUMBER_IS_IN_THE_PATH:
         chosen["number"] = "place_number"
     if takes_hub:
@@ -387,7 +426,7 @@ def _store(con: Connection, files: Sequence[LandedFile], keying: str, result: Lo
     result.rejected.update(dict(run(con, rejected)))
     rows = dict(run(con, "select _file, count(*) from temp.github_incoming where _reason is null group by all"))
     loads = pl.DataFrame(
-        [(SOURCE, f.name, f.sha256, keying, rows.get(f.name, 0)) for f in files],
+        [(SOURCE, f.name, f.sha256, _keying(f, keying), rows.get(f.name, 0)) for f in files],
         schema=[c.name for c in table("raw.loads").columns],
         orient="row",
     )
@@ -396,12 +435,18 @@ def _store(con: Connection, files: Sequence[LandedFile], keying: str, result: Lo
     con.unregister("github_loads")
 
 
-def stage(con: Connection, rules: GitHub | None, secret: SecretStr | None) -> None:
-    """Rebuilds what is staged and the facts from raw, in one transaction; the same raw always gives the same."""
+def stage(con: Connection, landing: Landing, rules: GitHub | None, secret: SecretStr | None) -> None:
+    """Rebuilds what is staged and the facts from raw, in one transaction; the same raw always gives the same.
+
+    Args:
+        landing: says when each file of raw was fetched.
+    """
     with transaction(con):
+        _put_files(con, landing.files(SOURCE, "log") if rules else [])
         for name in (*(f"staged.{t}" for t in STAGED), *(f"facts.{t}" for t in FACTS)):
             run(con, f"truncate {name}")
         run(con, "delete from raw.quarantine where source = 'github' and stage = 'staged'")
+        run(con, "create or replace temp view github_current as " + sql("stages", "github_current"))
         _place(con, rules, secret)
         run(con, "create or replace temp table github_repeated as " + sql("stages", "github_repeated"))
         run(con, "create or replace temp table github_versions as " + sql("stages", "github_versions"))
@@ -418,6 +463,7 @@ def stage(con: Connection, rules: GitHub | None, secret: SecretStr | None) -> No
 
 def _stage_issues(con: Connection) -> None:
     _quarantine(con, sql("stages", "issues_that_end_early"))
+    run(con, "create or replace temp table issues_gone as " + sql("stages", "issues_gone"))
     fill(con, table("staged.issues"), sql("stages", "issues"))
     run(con, "create or replace temp table issue_events as " + sql("stages", "issue_events"))
     _quarantine(con, "select _file, _row, reason, happened_at from temp.issue_events where reason is not null")
@@ -452,6 +498,37 @@ def _quarantine(con: Connection, select: str) -> None:
         table("raw.quarantine"),
         "select 'github' as source, _file as file, _row as row, reason, 'staged' as stage, "
         f"happened_at::date as date from ({select})",
+    )
+
+
+def _put_files(con: Connection, files: Sequence[LandedFile]) -> None:
+    """Temporary tables: when each file was fetched, and the present name of repositories that had another one."""
+    frame = pl.DataFrame([(f.name, _utc(f.fetched_at), _answered_at(f)) for f in files], schema=FILES, orient="row")
+    con.register("github_file_rows", frame.to_arrow())
+    run(con, "create or replace temp table github_files as select * from github_file_rows")
+    con.unregister("github_file_rows")
+    run(con, "create or replace temp table github_renamed (repository varchar, name varchar)")
+    if renamed := _renamed(files):
+        con.executemany("insert into temp.github_renamed values (?, ?)", renamed)
+
+
+def _answered_at(file: LandedFile) -> datetime | None:
+    """When GitHub gave an answer, by its own clock; a file that was dropped doesn't say."""
+    try:
+        return _utc(parsedate_to_datetime((file.headers or {})["date"])) if file.status is not None else None
+    except (KeyError, ValueError):
+        return _utc(file.fetched_at)
+
+
+def _renamed(files: Sequence[LandedFile]) -> list[tuple[str, str]]:
+    """Repositories under names that they had, each with its present one: the name under which it was fetched last."""
+    names: dict[int, list[tuple[datetime, str]]] = {}
+    for file in files:
+        said = _said_by_name(file)
+        if said and said[0] == REPOSITORY:
+            names.setdefault(said[2], []).append((file.fetched_at, said[1]))
+    return sorted(
+        (name, max(fetched)[1]) for fetched in names.values() for _, name in fetched if name != max(fetched)[1]
     )
 
 

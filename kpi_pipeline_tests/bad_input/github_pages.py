@@ -59,7 +59,7 @@ class Pages:
 
     def stage(self) -> None:
         github.load(self.con, self.landing, SECRET)
-        github.stage(self.con, RULES, SECRET)
+        github.stage(self.con, self.landing, RULES, SECRET)
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         return self.con.execute(statement).fetchall()

@@ -30,7 +30,7 @@ class Hubs(Pages):
 
     def stage(self) -> None:
         github.load(self.con, self.landing, SECRET, self.names_hub)
-        github.stage(self.con, self.rules, SECRET)
+        github.stage(self.con, self.landing, self.rules, SECRET)
 
     def register(self, *hub_ids: str, environment: str = "production") -> None:
         for hub_id in hub_ids:

@@ -40,7 +40,7 @@ class Issues(Pages):
     def stage(self) -> None:
         fill_teams(self.con, {"web": ("web engineers",), "design": ()})
         github.load(self.con, self.landing, SECRET)
-        github.stage(self.con, self.rules, SECRET)
+        github.stage(self.con, self.landing, self.rules, SECRET)
 
     def states(self, *columns: str) -> list[tuple[Any, ...]]:
         return self.rows(f"select number, {', '.join(columns)} from facts.technical_issues order by number, from_at")

@@ -31,7 +31,7 @@ STORIES = st.lists(
 class Issues(Pages):
     def stage(self) -> None:
         github.load(self.con, self.landing, SECRET)
-        github.stage(self.con, RULES, SECRET)
+        github.stage(self.con, self.landing, RULES, SECRET)
 
     def observed(self, measure: str, as_of: date, columns: str) -> list[tuple[Any, ...]]:
         statement = resources.files("kpi_pipeline").joinpath(f"catalog/measures/{measure}.sql").read_text()

@@ -1,13 +1,10 @@
 -- Every object once: the only version of it, or the newest.
-select * replace (case stream when 'timeline' then 'events' else stream end as stream)
-from raw.github as o
+select *
+from temp.github_current as o
 where not exists (
     select 1
     from temp.github_repeated as r
-    where
-        r.repository = o.repository
-        and r.stream = case o.stream when 'timeline' then 'events' else o.stream end
-        and r.id = o.id
+    where r.repository = o.repository and r.stream = o.stream and r.id = o.id
 )
 union all by name
 select * exclude (place, is_conflict)

@@ -5,4 +5,4 @@ select
     list_filter(
         list_zip($team_globs::varchar[], $team_names::varchar[]), lambda rule: repository glob rule[1]
     )[1][2] as team
-from (select distinct repository from raw.github)
+from (select distinct repository from temp.github_current)

@@ -11,7 +11,7 @@ with contribution as (
             when o.stream = 'pulls' and o.ended_at is not null then 'merged_pull_request'
             when o.stream = 'reviews' then 'review'
             when o.stream = 'issues' and not o.is_pull_request then 'issue'
-            when o.stream = 'events' and o.event = 'commented' then 'comment'
+            when o.stream = 'comments' then 'comment'
             when o.stream = 'releases' then 'release'
         end as kind
     from staged.github_objects as o
