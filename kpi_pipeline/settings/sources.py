@@ -381,13 +381,30 @@ class GitHubApp(Strict):
 
 
 Stream = Literal["issues", "timeline", "pulls", "reviews", "releases", "deployments", "statuses", "runs"]
+# What a stream is asked for: each of the other's objects has its own.
+RESTS_ON: dict[str, tuple[str, ...]] = {
+    "timeline": ("issues", "pulls"),
+    "reviews": ("pulls",),
+    "statuses": ("deployments",),
+}
+
+
+def _streams_have_what_they_rest_on(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    for stream in streams:
+        others = RESTS_ON.get(stream)
+        if others and not set(others) & set(streams):
+            raise ValueError(f"{stream!r} needs {' or '.join(map(repr, others))}")
+    return streams
+
+
+Streams = Annotated[tuple[Stream, ...], Field(min_length=1), AfterValidator(_streams_have_what_they_rest_on)]
 
 
 class GitHubApi(GitHub, Live):
     """GitHub's REST API. `repositories`: owner/name, or owner/* for all of an organisation, less those of `leave_out`.
 
     `streams` are fetched of own repositories, `upstream_streams` of others. `since`: what changed from this day on;
-    `sweep_days`: how often to list all issues, to notice those that were deleted or transferred.
+    `sweep_days`: how often to list all issues of own ones, to notice those that were deleted or transferred.
     """
 
     kind: Literal["github_api"]
@@ -398,10 +415,10 @@ class GitHubApi(GitHub, Live):
     app: GitHubApp | None = None
     url: Url = "https://api.github.com"
     since: date
-    streams: tuple[Stream, ...] = (
+    streams: Streams = (
         "issues", "timeline", "pulls", "reviews", "releases", "deployments", "statuses", "runs",
     )  # fmt: skip
-    upstream_streams: tuple[Stream, ...] = ("issues", "timeline", "pulls", "reviews", "releases")
+    upstream_streams: Streams = ("issues", "timeline", "pulls", "reviews", "releases")
     sweep_days: int = Field(default=7, ge=1)
     at_once: int = Field(default=4, ge=1, le=16)
 

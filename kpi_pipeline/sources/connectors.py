@@ -6,13 +6,23 @@ from kpi_pipeline.settings.sources import (
     CloudCostsExplorer,
     CloudCostsS3,
     DealsHubSpot,
+    GitHubApi,
     HubActivityJupyterHub,
     HubActivityPrometheus,
     HubRegistryGit,
     TicketsFreshdesk,
     UptimePrometheus,
 )
-from kpi_pipeline.sources import cost_explorer, focus_s3, freshdesk, git_registry, hubspot, jupyterhub, prometheus
+from kpi_pipeline.sources import (
+    cost_explorer,
+    focus_s3,
+    freshdesk,
+    git_registry,
+    github,
+    hubspot,
+    jupyterhub,
+    prometheus,
+)
 from kpi_pipeline.sources.walk import Connector, Tools
 
 
@@ -39,4 +49,6 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
             return cost_explorer.CostExplorer(source, configured, tools)
         case CloudCostsS3():
             return focus_s3.FocusS3(source, configured, tools)
+        case GitHubApi():
+            return github.GitHub(source, configured, tools)
     raise NotImplementedError(type(configured).__name__)
