@@ -10,6 +10,7 @@ import pytest
 
 from kpi_pipeline_tests.live.fake_cost_explorer import FakeCostExplorer
 from kpi_pipeline_tests.live.fake_freshdesk import FakeFreshdesk
+from kpi_pipeline_tests.live.fake_github import FakeGitHub
 from kpi_pipeline_tests.live.fake_hubspot import FakeHubSpot
 from kpi_pipeline_tests.live.fake_jupyterhub import FakeJupyterHub
 from kpi_pipeline_tests.live.fake_prometheus import FakePrometheus
@@ -34,6 +35,7 @@ VENDORS: dict[str, Callable[[], Vendor]] = {
     "cost_explorer": FakeCostExplorer,
     "focus_s3": FakeS3,
     "freshdesk": FakeFreshdesk,
+    "github": FakeGitHub,
     "hubspot": FakeHubSpot,
     "jupyterhub": FakeJupyterHub,
     "prometheus": FakePrometheus,
