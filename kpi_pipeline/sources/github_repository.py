@@ -37,6 +37,7 @@ PATIENCE = timedelta(days=30)
 ENDED = frozenset({"success", "failure", "error", "inactive"})
 # Runs go on changing for some days. Of a filtered listing GitHub gives a thousand rows, and says nothing of the others.
 RUNS_CHANGE, MOST_RUNS = timedelta(days=3), 1000
+DAY_BY_DAY = timedelta(days=7)
 CHANGING = {"number": int, "updated_at": datetime}
 
 Span = tuple[int, int]
@@ -325,7 +326,7 @@ class Repository:
         """Lands runs: the past in windows as large as may be, the last days one by one, since they are read again."""
         until = self.cursor.runs_until
         first = max(self.cursor.since, until - RUNS_CHANGE) if until else self.cursor.since
-        recent = max(first, self.today - RUNS_CHANGE)
+        recent = first if self.today - first <= DAY_BY_DAY else self.today - RUNS_CHANGE
         days = [recent + n * DAY for n in range((self.today - recent).days + 1)]
         again = {_window(_start(day), _start(day + DAY) - SECOND) for day in days}
         self.cursor.pages = {at: n for at, n in self.cursor.pages.items() if at in again or not at.startswith("runs/")}

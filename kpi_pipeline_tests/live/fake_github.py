@@ -5,7 +5,7 @@ Objects have all that GitHub's own description says they must have; test_github 
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import duckdb
+import jwt
 
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.settings.base import Live
@@ -26,6 +27,7 @@ from kpi_pipeline_tests.live.server import Request, Response
 
 Row = dict[str, Any]
 NOT_FOUND = Response({"message": "Not Found", "documentation_url": "x", "status": "404"}, 404)
+BAD_LOGIN = Response({"message": "Bad credentials", "documentation_url": "x", "status": "401"}, 401)
 DELETED = Response({"message": "This issue was deleted", "documentation_url": "x", "status": "410"}, 410)
 # Objects that facts are made of; GitHub has many more kinds of events.
 EVENT_SCHEMAS = {
@@ -61,6 +63,11 @@ class Thing:
     assignees: list[str] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     reviews: list[Row] = field(default_factory=list)
+    # What changed the number of open issues of its present repository, and when.
+    flows: list[tuple[str, str]] = field(default_factory=list)
+
+    def flows_as(self, flow: str) -> None:
+        self.flows.append((flow, stamp(self.updated)))
 
 
 @dataclass
@@ -80,14 +87,17 @@ class Repository:
 
 
 class GitHub:
-    """A GitHub without anything in it.
+    """A GitHub without anything in it, as a vendor that can be fetched.
 
     Args:
         rows_a_page: how many rows a page has at most, whatever is asked for: small worlds have pages too.
         is_exclusive: `since` leaves out what changed at that very second.
         has_cursors: long listings go on by a cursor of their own, and under the repository's id.
         most_runs: of a filtered listing of runs there are no more.
+        configured: what kpi.toml says otherwise than `settings` does.
     """
+
+    source = "github"
 
     def __init__(
         self,
@@ -97,15 +107,23 @@ class GitHub:
         is_exclusive: bool = False,
         has_cursors: bool = False,
         most_runs: int = 1000,
+        **configured: Any,
     ) -> None:
-        self.now = now
+        self.now = self.night = now
+        self.configured = configured
+        self.query = LISTED
         self.rows_a_page, self.is_exclusive, self.has_cursors = rows_a_page, is_exclusive, has_cursors
         self.most_runs = most_runs
         self.repositories: dict[str, Repository] = {}
         # Former names of repositories.
         self.renamed: dict[str, str] = {}
         self.organisations: set[str] = set()
-        self.tokens = {TOKEN}
+        # Until when each token is accepted.
+        self.tokens = {TOKEN: datetime.max.replace(tzinfo=UTC)}
+        # Of the app that may make tokens: its id, installation, and public key.
+        self.app_login: tuple[int, int, Any] | None = None
+        # What GitHub's own clock says; what people do has times of its own.
+        self.clock: Callable[[], datetime] = lambda: self.now
         self.headers: dict[str, str] = {}
         self.asked = 0
         self._ids = {kind: count(start) for kind, start in (("issue", 1000), ("event", 50_000), ("other", 900))}
@@ -147,7 +165,9 @@ class GitHub:
         repository = self.repositories[name]
         repository.top += 1
         number, at = repository.top, self._later()
-        repository.things[number] = Thing(number, next(self._ids["issue"]), author, at, at, is_pull=is_pull)
+        thing = Thing(number, next(self._ids["issue"]), author, at, at, is_pull=is_pull)
+        thing.flows_as("opened")
+        repository.things[number] = thing
         return number
 
     def discuss(self, name: str) -> int:
@@ -171,11 +191,13 @@ class GitHub:
         self.happens(name, number, "closed", state_reason=reason)
         thing = self.repositories[name].things[number]
         thing.state, thing.reason, thing.closed = "closed", reason, thing.updated
+        thing.flows_as(reason)
 
     def reopen(self, name: str, number: int) -> None:
         self.happens(name, number, "reopened", state_reason=None)
         thing = self.repositories[name].things[number]
         thing.state, thing.reason, thing.closed = "open", "reopened", None
+        thing.flows_as("reopened")
 
     def label(self, name: str, number: int, label: str) -> None:
         self.happens(name, number, "labeled", label={"name": label, "color": "x"})
@@ -219,8 +241,11 @@ class GitHub:
         copy.number, copy.id = target.top, next(self._ids["issue"])
         for event in copy.events:
             event["id"] = next(self._ids["event"])
+        copy.flows = []
         target.things[target.top] = copy
         self.happens(to, target.top, "transferred", thing.author)
+        if copy.state == "open":
+            copy.flows_as("transferred_in")
         return target.top
 
     def release(self, name: str, author: str = "zz-alice") -> None:
@@ -254,24 +279,67 @@ class GitHub:
         self.now += timedelta(seconds=1)
         return self.now
 
+    # What makes it a vendor
+
+    def settings(self, url: str) -> GitHubApi:
+        """kpi.toml for it."""
+        login = {} if "app" in self.configured else {"token_env": "TOKEN"}
+        usual = {"own": ["own/*"], "repositories": ["own/*"], "since": "2026-03-01", "at_once": 1}
+        return GitHubApi.model_validate({"kind": "github_api", "url": url, **usual, **login, **self.configured})
+
+    def load(self, con: duckdb.DuckDBPyConnection, landing: Landing, configured: Live) -> None:
+        assert isinstance(configured, GitHubApi)
+        github.load(con, landing, SECRET)
+        github.stage(con, landing, configured, SECRET)
+
+    def loaded(self, con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+        return sorted(con.execute(self.query).fetchall())
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return sorted(objects(self))
+
+    def is_page(self, request: Request) -> bool:
+        return request.path.count("/") > 3
+
     # What is answered
 
     def app(self, request: Request) -> Response:
         """Answers a request."""
         self.asked += 1
-        answer = self._answer(request)
+        answer = self._token(request) if request.method == "POST" else self._answer(request)
         headers = {
-            "Date": format_datetime(self.now, usegmt=True),
+            "Date": format_datetime(self.clock(), usegmt=True),
             "X-RateLimit-Limit": "5000",
             "X-RateLimit-Remaining": str(max(5000 - self.asked, 1)),
-            "X-RateLimit-Reset": str(int(self.now.timestamp()) + 3600),
+            "X-RateLimit-Reset": str(int(self.clock().timestamp()) + 3600),
         }
         return Response(answer.body, answer.status, {**headers, **self.headers, **answer.headers})
 
+    def _token(self, request: Request) -> Response:
+        """Makes a token of an installation for the app that says who it is."""
+        assert self.app_login is not None
+        app, installation, key = self.app_login
+        if request.path != f"/app/installations/{installation}/access_tokens":
+            return NOT_FOUND
+        try:
+            # Checked by GitHub's clock, not by the one of this machine.
+            options = {"verify_exp": False, "verify_iat": False, "require": ["iat", "exp", "iss"]}
+            assertion = request.headers["authorization"].removeprefix("Bearer ")
+            claims = jwt.decode(assertion, key, algorithms=["RS256"], issuer=str(app), options=options)  # type: ignore[arg-type]
+        except jwt.PyJWTError:
+            return BAD_LOGIN
+        now = self.clock().timestamp()
+        if not claims["iat"] <= now < claims["exp"] <= now + 600:
+            return BAD_LOGIN
+        until = self.clock() + timedelta(hours=1)
+        token = f"ghs_{TOKEN}_{len(self.tokens)}"
+        self.tokens[token] = until
+        return Response({"token": token, "expires_at": stamp(until)}, 201)
+
     def _answer(self, request: Request) -> Response:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or token not in self.tokens:
-            return Response({"message": "Bad credentials", "documentation_url": "x", "status": "401"}, 401)
+        if scheme != "Bearer" or token not in self.tokens or self.tokens[token] <= self.clock():
+            return BAD_LOGIN
         for pattern, answer in self._routes:
             if found := pattern.fullmatch(request.path):
                 return answer(request, *found.groups())
@@ -285,7 +353,7 @@ class GitHub:
         found = self.repositories.get(name.lower())
         return Response(repository_row(found, "full-repository")) if found else NOT_FOUND
 
-    def _about_id(self, request: Request, identity: str) -> Response:
+    def _about_id(self, _: Request, identity: str) -> Response:
         found = next((r for r in self.repositories.values() if r.id == int(identity)), None)
         return Response(repository_row(found, "full-repository")) if found else NOT_FOUND
 
@@ -342,7 +410,7 @@ class GitHub:
         return self._paged(request, found[1]) if found else NOT_FOUND
 
     def _runs(self, request: Request, name: str) -> Response:
-        first, _, last = request.query["created"].partition("..")
+        first, _, last = request.query.get("created", "0..9").partition("..")
         rows = [row for row in self.repositories[name].runs if first <= row["created_at"] <= last]
         answer = self._paged(request, rows[: self.most_runs])
         return Response({"total_count": len(rows), "workflow_runs": answer.body}, 200, answer.headers)
@@ -358,9 +426,9 @@ class GitHub:
         names = sorted(name for name in self.repositories if name.startswith(f"{owner}/"))
         return self._paged(request, [repository_row(self.repositories[name], "minimal-repository") for name in names])
 
-    def _limits(self, request: Request) -> Response:
+    def _limits(self, _: Request) -> Response:
         row = description().template("rate-limit-overview")
-        core = {"limit": 5000, "remaining": 4321, "used": 679, "reset": int(self.now.timestamp()) + 1800}
+        core = {"limit": 5000, "remaining": 4321, "used": 679, "reset": int(self.clock().timestamp()) + 1800}
         row["resources"]["core"] = row["rate"] = core
         return Response(row)
 
@@ -402,13 +470,13 @@ class GitHub:
 
 
 class FakeGitHub(GitHub):
-    """A small organisation and a project that it works for, as a vendor that all tests of connectors run on."""
-
-    source = "github"
-    night = utc(2026, 3, 8, 2, 30)
+    """A small organisation and a project that it works for: the one that the tests of all connectors run on."""
 
     def __init__(self) -> None:
-        super().__init__(utc(2026, 3, 6, 9), rows_a_page=3)
+        streams = ("issues", "timeline", "pulls", "reviews", "releases", "deployments", "statuses")
+        configured = {"repositories": ("own/app", "up/stream"), "streams": streams, "upstream_streams": streams[:4]}
+        super().__init__(utc(2026, 3, 6, 9), rows_a_page=3, **configured)
+        self.night = utc(2026, 3, 8, 2, 30)
         self.create("own/app")
         self.create("up/stream")
         for _ in range(3):
@@ -423,28 +491,6 @@ class FakeGitHub(GitHub):
         self.comment("up/stream", 1)
         self.now = self.night - timedelta(hours=3)
 
-    def settings(self, url: str) -> GitHubApi:
-        return settings(
-            url,
-            repositories=["own/app", "up/stream"],
-            streams=["issues", "timeline", "pulls", "reviews", "releases", "deployments", "statuses"],
-            upstream_streams=["issues", "timeline", "pulls", "reviews"],
-        )
-
-    def is_page(self, request: Request) -> bool:
-        return request.path.count("/") > 3
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        return sorted(objects(self))
-
-    def load(self, con: duckdb.DuckDBPyConnection, landing: Landing, configured: Live) -> None:
-        assert isinstance(configured, GitHubApi)
-        github.load(con, landing, SECRET)
-        github.stage(con, landing, configured, SECRET)
-
-    def loaded(self, con: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-        return sorted(con.execute(LISTED).fetchall())
-
     def update_a_row(self) -> None:
         """An issue that was read early is closed."""
         self.now += timedelta(minutes=7)
@@ -455,45 +501,29 @@ class FakeGitHub(GitHub):
         self.delete("own/app", 1)
 
 
-def settings(url: str, **more: Any) -> GitHubApi:
-    """kpi.toml for a GitHub."""
-    return GitHubApi.model_validate(
-        {
-            "kind": "github_api",
-            "own": ["own/*"],
-            "repositories": ["own/*", "up/stream"],
-            "url": url,
-            "since": "2026-03-01",
-            "at_once": 1,
-            **({} if "app" in more else {"token_env": "TOKEN"}),
-            **more,
-        }
-    )
-
-
 def objects(world: GitHub) -> Iterator[tuple[Any, ...]]:
-    """All that a world holds now, as LISTED has it."""
+    """All that a world holds now and that is fetched of it by default, as LISTED has it."""
     for name, repository in world.repositories.items():
+        is_own = name.startswith("own/")
         for thing in repository.things.values():
             yield "issues", name, thing.id, thing.state, stamp(thing.created)
             if thing.is_pull:
                 yield "pulls", name, thing.id, thing.state, stamp(thing.created)
-            elif name.startswith("own/") or repository.has_issues:
-                yield from ()
-            for event in thing.events if not thing.is_pull or not name.startswith("own/") else ():
+            # Of own pull requests nothing is counted that their timelines tell.
+            for event in () if is_own and thing.is_pull else thing.events:
                 if event["event"] in github.EVENTS:
                     stream = "comments" if event["event"] == "commented" else "events"
                     yield stream, name, event["id"], event["event"], event["created_at"]
             for row in thing.reviews:
                 yield "reviews", name, row["id"], row["state"], row["submitted_at"]
-        if not name.startswith("own/"):
-            continue
         for row in repository.releases:
             yield "releases", name, row["id"], None, row["published_at"]
-        for row, statuses in repository.deployments.values():
+        for row, statuses in repository.deployments.values() if is_own else ():
             yield "deployments", name, row["id"], None, row["created_at"]
             for status in statuses:
                 yield "statuses", name, status["id"], status["state"], status["created_at"]
+        for row in repository.runs if is_own else ():
+            yield "runs", name, row["id"], row["conclusion"], row["created_at"]
 
 
 def account(login: str) -> Row:
@@ -546,18 +576,3 @@ def repository_row(repository: Repository, schema: str) -> Row:
 
 def stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def answers(world: GitHub, heard: list[tuple[Request, Response]]) -> Callable[[Request], Response]:
-    """The world's app, which notes what was asked and answered."""
-
-    def app(request: Request) -> Response:
-        answer = world.app(request)
-        heard.append((request, answer))
-        return answer
-
-    return app
-
-
-def by_status(heard: list[tuple[Request, Response]]) -> Mapping[int, int]:
-    return {status: sum(answer.status == status for _, answer in heard) for status in {a.status for _, a in heard}}
