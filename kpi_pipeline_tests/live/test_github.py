@@ -13,7 +13,7 @@ import pytest
 from kpi_pipeline.fetching import Outcome
 from kpi_pipeline.settings.sources import GitHubApi
 from kpi_pipeline.sources import github_pages
-from kpi_pipeline_tests.live.fake_github import FakeGitHub, GitHub
+from kpi_pipeline_tests.live.fake_github import FakeGitHub, GitHub, issue_row
 from kpi_pipeline_tests.live.fetched import Nights, TurnedClock, utc
 from kpi_pipeline_tests.live.server import Connection, Fault, Plan, Request, Response, Served, served
 
@@ -63,9 +63,10 @@ def test_many_pages(is_exclusive: bool, has_cursors: bool, tmp_path: Path) -> No
         assert nights.loaded() == world.rows()
 
 
-def test_what_changed_at_one_moment_is_counted_through(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_exclusive", [False, True])
+def test_what_changed_at_one_moment_is_counted_through(is_exclusive: bool, tmp_path: Path) -> None:
     """A dozen issues that changed within a second, of which one goes on changing while they are read."""
-    world = world_with(3, rows_a_page=4)
+    world = world_with(3, rows_a_page=4, is_exclusive=is_exclusive)
     things = world.repositories["own/app"].things
     for _ in range(12):
         world.open("own/app")
@@ -84,6 +85,49 @@ def test_what_changed_at_one_moment_is_counted_through(tmp_path: Path) -> None:
         assert "bug" in things[5].labels
         timelines = {r.path for r in server.requests if r.path.endswith("/timeline")}
         assert len(timelines) == 15
+
+
+def test_a_row_that_changes_while_its_page_is_made_hides_no_other(tmp_path: Path) -> None:
+    """It stands where it was, as the last of its page, with the time of its change: long after the next rows."""
+    world = world_with(4, rows_a_page=4)
+    for _ in range(4):
+        world.now += timedelta(minutes=20)
+        world.open("own/app")
+
+    def changed(connection: Connection, _request: Request, response: Response) -> None:
+        world.now += timedelta(hours=1)
+        world.label("own/app", 4, "bug")
+        thing = world.repositories["own/app"].things[4]
+        assert response.body[-1]["number"] == 4
+        connection.send(replace(response, body=[*response.body[:-1], issue_row("own/app", thing)]))
+
+    plan = Plan({0: changed}, lambda r: r.query.get("sort") == "updated")
+    with fetched(world, tmp_path, plan) as (nights, server):
+        nights.fetch_until_through()
+        assert {r.path for r in server.requests if "timeline" in r.path} == {
+            f"/repos/own/app/issues/{number}/timeline" for number in range(1, 9)
+        }
+
+
+@pytest.mark.parametrize("is_pull", [False, True])
+def test_a_listing_that_lags_behind_is_caught_up_with(is_pull: bool, tmp_path: Path) -> None:
+    """A change from before the newest one that was seen is listed only later."""
+    world = GitHub(NOON)
+    world.create("own/app")
+    for _ in range(3):
+        world.open("own/app", is_pull=is_pull)
+    with fetched(world, tmp_path) as (nights, _):
+        nights.fetch_until_through()
+        later(nights, world)
+        world.close("own/app", 1)
+        late = world.repositories["own/app"].things.pop(1)
+        world.now += timedelta(minutes=2)
+        world.close("own/app", 2)
+        nights.fetch_until_through()
+        world.repositories["own/app"].things[1] = late
+        later(nights, world)
+        nights.fetch_until_through()
+        assert nights.loaded() == world.rows()
 
 
 def test_a_next_night_asks_only_for_what_changed(tmp_path: Path) -> None:
