@@ -5,12 +5,14 @@ be written down. TLS certificates are always verified; an authority of one's own
 """
 
 import json
+import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
@@ -350,6 +352,7 @@ class Transport:
         self._lock = threading.Lock()
         # Cookies are nobody's business here, and redirects are followed below.
         self._client = httpx.Client(
+            verify=_authorities(),
             timeout=httpx.Timeout(self.limits.read_seconds, connect=self.limits.connect_seconds),
             follow_redirects=False,
             headers={
@@ -527,6 +530,12 @@ class Transport:
             expected=expected,
             fix="Nothing of it is taken. Look whether the address in kpi.toml is right, and what answers there.",
         )
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Who vouches for servers. Loaded once: that takes longer than many a question."""
+    return httpx.create_ssl_context()
 
 
 REFUSALS = {

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.stages.checks.github import CHECKS
 from kpi_pipeline.stages.checks.model import evaluate
-from kpi_pipeline.warehouse import create_tables
+from kpi_pipeline.warehouse import create_tables, set_up
 from kpi_pipeline_tests.live.fake_github import GitHub, objects, stamp
 from kpi_pipeline_tests.live.fetched import Nights, TurnedClock, utc
 from kpi_pipeline_tests.live.server import Plan, Request, Response, Served, served
@@ -206,6 +206,7 @@ def test_an_issue_that_was_said_to_be_gone_and_is_back(tmp_path: Path) -> None:
         assert facts(nights, world, OPEN) == [("own/app", 1), ("own/app", 2), ("own/app", 3)]
         # And goes for good, which the same answer says at another time; the warehouse is one that was there before.
         with duckdb.connect() as con:
+            set_up(con)
             create_tables(con, WAREHOUSE)
             world.load(con, nights.landing, nights.configured)
             del world.repositories["own/app"].things[2]
@@ -325,7 +326,7 @@ def other(name: str) -> str:
 
 
 @given(NIGHTS, st.booleans(), st.booleans())
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_happens_between_pages_and_nights(
     nights: list[tuple[list[tuple[str, int]], dict[int, tuple[str, int]]]], is_exclusive: bool, has_cursors: bool
 ) -> None:
