@@ -32,6 +32,8 @@ THERE, MOVED, GONE = 200, 301, (404, 410)
 ANY_OF_THESE = frozenset({THERE, MOVED, *GONE})
 # How often to list all issues, where some slipped from one page to the other, and how many may do so in the end.
 SWEEPS, FEW = 3, 10
+# No repository has as many by far; they are counted through.
+MOST_NUMBERS = 10_000_000
 # A deployment that doesn't end is asked for its statuses as long as this.
 PATIENCE = timedelta(days=30)
 ENDED = frozenset({"success", "failure", "error", "inactive"})
@@ -76,12 +78,14 @@ class _Cursor(BaseModel):
     Args:
         id: GitHub's id of the repository, whatever its name.
         since: the day from which on everything was fetched.
+        asked: what was fetched, and whether as an own repository.
         swept_at: when the last sweep was.
         pages: how many pages a listing had that is landed under stable names, where it had several.
     """
 
     id: int | None = None
     since: date
+    asked: tuple[str, ...] = ()
     swept_at: datetime | None = None
     issues: _Changes | None = None
     numbers: _Numbers | None = None
@@ -154,14 +158,15 @@ class Repository:
         return Fetched(self.cursor.model_dump(mode="json", exclude_defaults=True), covered)
 
     def _where_to_go_on(self) -> _Cursor:
-        """The cursor; where kpi.toml asks for earlier days than it has seen, all begins anew."""
-        since = self.configured.since
+        """The cursor; where kpi.toml asks for earlier days than it has seen, or for more of them, all begins anew."""
+        since, asked = self.configured.since, ("own" if self.is_own else "upstream", *self.streams)
         if "since" not in self.walk.cursor:
-            return _Cursor(since=since)
+            return _Cursor(since=since, asked=asked)
         cursor = _Cursor.model_validate(self.walk.cursor)
-        if cursor.since <= since:
-            return cursor
-        return _Cursor(id=cursor.id, since=since, numbers=cursor.numbers, pages=cursor.pages)
+        if cursor.since <= since and set(asked) <= set(cursor.asked):
+            return cursor.model_copy(update={"asked": asked})
+        first = min(since, cursor.since)
+        return _Cursor(id=cursor.id, since=first, asked=asked, numbers=cursor.numbers, pages=cursor.pages)
 
     def _is_due(self) -> bool:
         """Whether to sweep: by days, as no night begins at the same second."""
@@ -227,6 +232,8 @@ class Repository:
                 if before:
                     unheard.update((row["number"], row) for row in page.rows if row["number"] > before.highest)
             highest = max((*listed, *heard, before.highest if before else 0))
+            if highest > MOST_NUMBERS:
+                raise BadAnswerError(f"an issue with the number {highest:,}")
             missing = set(range(1, highest + 1)) - listed
             if known is None:
                 known = missing - heard

@@ -403,6 +403,32 @@ def test_earlier_days_are_fetched_when_they_are_asked_for(tmp_path: Path) -> Non
         assert [tuple(map(str, days)) for days in state.covered] == [("2026-02-01", "2026-03-06")]
 
 
+def test_a_stream_that_is_asked_for_later_is_fetched_from_the_beginning(tmp_path: Path) -> None:
+    world = world_with(3, streams=["issues"])
+    world.close("own/app", 2)
+    with fetched(world, tmp_path) as (nights, server):
+        nights.fetch_until_through()
+        world.configured["streams"] = ["issues", "timeline"]
+        later(nights, world)
+        nights.fetch_until_through()
+        assert nights.loaded() == world.rows()
+        begin = len(server.requests)
+        later(nights, world)
+        nights.fetch_until_through()
+        assert not [request.path for request in server.requests[begin:] if "timeline" in request.path]
+
+
+def test_a_number_that_no_issue_has_is_not_counted_up_to(tmp_path: Path) -> None:
+    world = world_with(2)
+    things = world.repositories["own/app"].things
+    things[2].number = 10**15
+    world.create("own/web")
+    with fetched(world, tmp_path) as (nights, _):
+        outcome = nights.fetch()
+        assert "an issue with the number 1,000,000,000,000,000" in outcome.problems["own/app"]
+        assert outcome.finished == ("own/web",)
+
+
 # Streams
 
 
