@@ -58,8 +58,20 @@ class GitHub:
         for wanted in self.configured.repositories:
             owner, _, name = wanted.lower().partition("/")
             found |= self._owned_by(walk, owner) if name == "*" else {wanted.lower(): {}}
-        globs = [glob.lower() for glob in self.configured.leave_out]
-        return sorted(name for name in found if not any(fnmatchcase(name, glob) for glob in globs))
+        return sorted(name for name in found if self._is_wanted(name))
+
+    def names(self, walk: Walk, part: str) -> bool:
+        """Whether a repository of `owner/*` has vanished: not if it has another name now, or is an archived one."""
+        if not self._is_wanted(part):
+            return False
+        asked = question(self.transport, f"repos/{part}", statuses=frozenset({200, 404}), check=an_object())
+        reply = walk.get(self.transport, asked)
+        if reply.status == 404:
+            return True
+        about = reply.json()
+        is_archived = bool(about.get("archived")) and not self.configured.archived
+        is_renamed = (name := str(about.get("full_name")).lower()) != part and self._is_wanted(name)
+        return not is_archived and not is_renamed
 
     def fetch(self, walk: Walk) -> Fetched:
         """Lands what is new of one repository."""
@@ -98,6 +110,11 @@ class GitHub:
                 kinds.add(streams)
         if newest := max(pushed, default=("", ""))[0]:
             yield Seen("ok", f"the newest push to those that were looked at: {newest} ({max(pushed)[1]})")
+
+    def _is_wanted(self, part: str) -> bool:
+        """Whether kpi.toml names a repository and doesn't leave it out."""
+        wanted = any(fnmatchcase(part, named.lower()) for named in self.configured.repositories)
+        return wanted and not any(fnmatchcase(part, glob.lower()) for glob in self.configured.leave_out)
 
     def _owned_by(self, walk: Walk, owner: str) -> dict[str, Row]:
         """The repositories of an organisation; where there is none of that name, of a user."""

@@ -118,8 +118,11 @@ class Connector(Protocol):
         """The parts that the configuration names, as of now."""
         ...
 
-    def names(self, part: str) -> bool:
-        """Whether kpi.toml names a part that isn't listed, by a pattern: then it has vanished, and wasn't taken out."""
+    def names(self, walk: Walk, part: str) -> bool:
+        """Whether kpi.toml names a part that isn't listed, by a pattern: then it has vanished, and wasn't taken out.
+
+        Asked after `parts`, on the same walk.
+        """
         ...
 
     def fetch(self, walk: Walk) -> Fetched:
@@ -142,7 +145,7 @@ class Connector(Protocol):
 class NamedParts:
     """Parts that kpi.toml names one by one: one that isn't listed was taken out of it."""
 
-    def names(self, part: str) -> bool:  # noqa: ARG002
+    def names(self, walk: Walk, part: str) -> bool:  # noqa: ARG002
         return False
 
 

@@ -357,6 +357,24 @@ def test_a_renamed_repository_is_the_same_one(tmp_path: Path) -> None:
         assert nights.loaded() == [("own/app",)]
 
 
+def test_a_repository_that_vanishes_is_a_problem_and_one_that_is_archived_is_none(tmp_path: Path) -> None:
+    world = world_with(1, archived=False)
+    for name in ("own/gone", "own/moved", "own/old", "own/unwanted"):
+        world.create(name)
+        world.open(name)
+    with fetched(world, tmp_path) as (nights, _):
+        nights.fetch_until_through()
+        del world.repositories["own/gone"]
+        world.rename("own/moved", "elsewhere/moved")
+        world.repositories["own/old"].archived = True
+        world.configured["leave_out"] = ["own/unwanted"]
+        later(nights, world)
+        outcome = nights.fetch()
+        assert outcome.parts == ("own/app", "own/gone", "own/moved")
+        assert set(outcome.problems) == {"own/gone", "own/moved"}
+        assert "doesn't list it any more" in outcome.problems["own/gone"]
+
+
 def test_another_repository_under_the_same_name_is_told_apart(tmp_path: Path) -> None:
     world = world_with(2)
     with fetched(world, tmp_path) as (nights, _):
