@@ -273,7 +273,9 @@ class _Fetch:
         before = self.open_fetch.previous.parts if self.open_fetch.previous else {}
         known = [part for part, state in before.items() if state.is_wanted]
         try:
-            found = sorted(set(self.connector.parts(self._walk(PARTS))))
+            walk = self._walk(PARTS)
+            found = sorted(set(self.connector.parts(walk)))
+            vanished = [part for part in known if part not in found and self.connector.names(walk, part)]
         except BudgetSpentError:
             # The next run goes on with the list.
             self.over.discard(PARTS)
@@ -284,7 +286,6 @@ class _Fetch:
         except Exception as error:
             self.problems = dict.fromkeys(known or [PARTS], _words(error))
             return known
-        vanished = [part for part in known if part not in found and self.connector.names(part, before[part].cursor)]
         self.problems |= dict.fromkeys(vanished, NOT_LISTED)
         if not found and not vanished:
             self.problems = {PARTS: "the source lists nothing: look at what kpi.toml names, and what the token may see"}

@@ -15,7 +15,7 @@ from kpi_pipeline.sources.github_app import AppLogin
 from kpi_pipeline.sources.github_pages import Listing, Row, pages, question
 from kpi_pipeline.sources.github_repository import Repository, ask_about, streams_of
 from kpi_pipeline.sources.transport import BadAnswerError, Reply, Transport, an_object, login_headers
-from kpi_pipeline.sources.walk import Cursor, Fetched, Seen, Tools, Walk
+from kpi_pipeline.sources.walk import Fetched, Seen, Tools, Walk
 
 HEADERS = {"x-github-api-version": "2022-11-28"}
 # GitHub bears 900 requests a minute.
@@ -38,8 +38,6 @@ class GitHub:
 
     def __init__(self, source: str, configured: GitHubApi, tools: Tools) -> None:
         self.source, self.configured, self.at_once = source, configured, configured.at_once
-        # By GitHub's own numbers, which stay when a repository is renamed.
-        self._listed: set[int] = set()
         self._app = AppLogin(source, configured.url, configured.app, tools) if configured.app else None
         token = login_headers(
             Login(token_env=configured.token_env), tools.secret, f"who may read the repositories of {configured.url}"
@@ -60,17 +58,20 @@ class GitHub:
         for wanted in self.configured.repositories:
             owner, _, name = wanted.lower().partition("/")
             found |= self._owned_by(walk, owner) if name == "*" else {wanted.lower(): {}}
-        globs = [glob.lower() for glob in self.configured.leave_out]
-        return sorted(name for name in found if not any(fnmatchcase(name, glob) for glob in globs))
+        return sorted(name for name in found if self._is_wanted(name))
 
-    def names(self, part: str, cursor: Cursor) -> bool:
-        """Whether a repository should be listed as one of its owner's: it is under no other name, nor left out."""
-        left_out = cursor.get("id") in self._listed or any(
-            fnmatchcase(part, glob.lower()) for glob in self.configured.leave_out
-        )
-        return not left_out and any(
-            fnmatchcase(part, wanted.lower()) for wanted in self.configured.repositories if wanted.endswith("/*")
-        )
+    def names(self, walk: Walk, part: str) -> bool:
+        """Whether a repository of `owner/*` has vanished: not if it has another name now, or is an archived one."""
+        if not self._is_wanted(part):
+            return False
+        asked = question(self.transport, f"repos/{part}", statuses=frozenset({200, 404}), check=an_object())
+        reply = walk.get(self.transport, asked)
+        if reply.status == 404:
+            return True
+        about = reply.json()
+        is_archived = bool(about.get("archived")) and not self.configured.archived
+        is_renamed = (name := str(about.get("full_name")).lower()) != part and self._is_wanted(name)
+        return not is_archived and not is_renamed
 
     def fetch(self, walk: Walk) -> Fetched:
         """Lands what is new of one repository."""
@@ -110,6 +111,11 @@ class GitHub:
         if newest := max(pushed, default=("", ""))[0]:
             yield Seen("ok", f"the newest push to those that were looked at: {newest} ({max(pushed)[1]})")
 
+    def _is_wanted(self, part: str) -> bool:
+        """Whether kpi.toml names a repository and doesn't leave it out."""
+        wanted = any(fnmatchcase(part, named.lower()) for named in self.configured.repositories)
+        return wanted and not any(fnmatchcase(part, glob.lower()) for glob in self.configured.leave_out)
+
     def _owned_by(self, walk: Walk, owner: str) -> dict[str, Row]:
         """The repositories of an organisation; where there is none of that name, of a user."""
         params = (("sort", "full_name"), ("direction", "asc"), ("per_page", "100"))
@@ -119,9 +125,7 @@ class GitHub:
         if not found:
             asked = question(self.transport, f"users/{owner}/repos", *params)
             found = list(pages(walk, self.transport, Listing(asked, fields)))
-        listed = [row for page in found for row in page.rows]
-        self._listed |= {row["id"] for row in listed}
-        rows = [row for row in listed if self.configured.archived or not row["archived"]]
+        rows = [row for page in found for row in page.rows if self.configured.archived or not row["archived"]]
         if strange := [row for row in rows if not NAME.fullmatch(row["full_name"])]:
             raise BadAnswerError(f"{len(strange)} repositories of {owner} whose name is none")
         return {row["full_name"].lower(): row for row in rows}

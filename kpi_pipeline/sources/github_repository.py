@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import chain
+from typing import NamedTuple, Self
 
 from pydantic import BaseModel
 
@@ -33,7 +34,7 @@ ANY_OF_THESE = frozenset({THERE, MOVED, *GONE})
 # How often to list all issues, where some slipped from one page to the other, and how many may do so in the end.
 SWEEPS, FEW = 3, 10
 # No repository has as many by far; they are counted through.
-MOST_NUMBERS = 10_000_000
+MOST_NUMBERS = 2_000_000
 # A deployment that doesn't end is asked for its statuses as long as this.
 PATIENCE = timedelta(days=30)
 ENDED = frozenset({"success", "failure", "error", "inactive"})
@@ -45,15 +46,42 @@ CHANGING = {"number": int, "updated_at": datetime}
 Span = tuple[int, int]
 
 
+class _Thing(NamedTuple):
+    """What is remembered of an issue or pull request during a walk; there may be very many."""
+
+    number: int
+    updated_at: datetime
+    is_pull: bool
+    digest: str
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        # Both ends of a pull request hold a whole repository, with counts that go up by themselves.
+        said = json.dumps({key: row[key] for key in row if key not in ("head", "base")}, sort_keys=True)
+        digest = sha256(said.encode()).hexdigest()[:16]
+        return cls(row["number"], moment(row["updated_at"]), row.get("pull_request") is not None, digest)
+
+
 class _Changes(BaseModel):
     """Up to when changes were seen, less the overlap; and what was seen within it: number to content."""
 
     until: datetime
     recent: dict[int, str] = {}
 
-    def is_news(self, row: Row) -> bool:
-        """Whether a row says something else than the last time."""
-        return self.recent.get(row["number"]) != _digest(row)
+    def is_news(self, thing: _Thing) -> bool:
+        """Whether it says something else than the last time."""
+        return self.recent.get(thing.number) != thing.digest
+
+    def news(self, things: Iterable[_Thing]) -> set[int]:
+        """The numbers of those that say something else."""
+        return {thing.number for thing in things if self.is_news(thing)}
+
+    def moved_on(self, newest: datetime, things: Iterable[_Thing]) -> "_Changes":
+        """The same, now that these were seen."""
+        until = max(self.until, newest - OVERLAP)
+        return _Changes(
+            until=until, recent={thing.number: thing.digest for thing in things if thing.updated_at >= until}
+        )
 
 
 class _Numbers(BaseModel):
@@ -139,10 +167,10 @@ class Repository:
         is_due = self._is_due()
         self._identify(about, is_due)
         # Without the issues' tab there are none, and asking for them is refused.
-        issues = self._issues(is_due) if "issues" in self.streams and about.json().get("has_issues") else {}
-        pulls = self._pulls() if "pulls" in self.streams else {}
+        issues = self._issues(is_due) if "issues" in self.streams and about.json().get("has_issues") else set()
+        pulls = self._pulls() if "pulls" in self.streams else set()
         if "timeline" in self.streams:
-            self._timelines(issues, pulls)
+            self._details("timeline", issues if self.is_own else issues | pulls, "issues/{}/timeline")
         if "reviews" in self.streams:
             self._details("reviews", pulls, "pulls/{}/reviews")
         if "releases" in self.streams:
@@ -171,7 +199,7 @@ class Repository:
     def _is_due(self) -> bool:
         """Whether to sweep: by days, as no night begins at the same second."""
         swept = self.cursor.swept_at
-        return swept is None or self.walk.started_at.date() - swept.date() >= self.configured.sweep_days * DAY
+        return swept is None or self.today - swept.date() >= self.configured.sweep_days * DAY
 
     def _identify(self, about: Reply, is_due: bool) -> None:
         """Lands whose name this is: the same repository may have had another one."""
@@ -189,29 +217,37 @@ class Repository:
 
     # Issues, and pull requests, which are issues too
 
-    def _issues(self, is_due: bool) -> dict[int, Row]:
-        """Lands issues that changed, and returns them; a sweep lands all, and what became of those that are gone."""
+    def _issues(self, is_due: bool) -> set[int]:
+        """Lands issues that changed; a sweep lands all, and what became of those that are gone.
+
+        Returns the numbers of those that changed: of own repositories without pull requests, since nothing is counted
+        that their timelines tell; of others with them, for the sake of comments.
+        """
 
         def listing_since(since: datetime) -> Listing:
             params = (*ALL, ("sort", "updated"), ("direction", "asc"), PER_PAGE, ("since", _stamp(since)))
             return replace(self._listing("issues", *params, fields=CHANGING), rises_by="updated_at")
 
         before = self.cursor.issues or _Changes(until=self.begins)
-        seen: dict[int, Row] = {}
+        seen: dict[int, _Thing] = {}
         for page in changed_since(self.walk, self.transport, listing_since, before.until):
-            if any(map(before.is_news, page.rows)):
+            things = [_Thing.of(row) for row in page.rows]
+            if before.news(things):
                 self._land("issues", page)
-            seen.update((row["number"], row) for row in page.rows)
-        changed, self.cursor.issues = _what_is_new(seen, before)
-        if self.is_own:
-            if is_due:
-                changed |= self._sweep(seen)
-            elif self.cursor.numbers:
-                numbers = self.cursor.numbers
-                numbers.seen = _spans({*_each(numbers.seen), *(number for number in seen if number > numbers.highest)})
+            seen.update((thing.number, thing) for thing in things)
+        newest = max((thing.updated_at for thing in seen.values()), default=before.until)
+        self.cursor.issues = before.moved_on(newest, seen.values())
+        if not self.is_own:
+            return before.news(seen.values())
+        changed = before.news(thing for thing in seen.values() if not thing.is_pull)
+        if is_due:
+            changed |= self._sweep(seen)
+        elif self.cursor.numbers:
+            numbers = self.cursor.numbers
+            numbers.seen = _spans({*_each(numbers.seen), *(number for number in seen if number > numbers.highest)})
         return changed
 
-    def _sweep(self, seen: Collection[int]) -> dict[int, Row]:
+    def _sweep(self, seen: Collection[int]) -> set[int]:
         """Lists all issues; numbers without an issue are asked for one by one. Returns issues never heard of before.
 
         Numbers are dense: but for discussions, one that nothing has belonged to what was deleted or transferred. The
@@ -221,7 +257,7 @@ class Repository:
         heard = {*seen, *(_each(before.seen) if before else ())}
         known = set(_each(before.gaps)) if before else None
         listing = self._listing("issues", *ALL, ("sort", "created"), ("direction", "asc"), PER_PAGE, fields=CHANGING)
-        unheard: dict[int, Row] = {}
+        unheard: set[int] = set()
         lost: list[int] = []
         for _ in range(SWEEPS):
             listed: set[int] = set()
@@ -229,8 +265,7 @@ class Repository:
                 if page.rows:
                     self._land("issues", page)
                 listed.update(row["number"] for row in page.rows)
-                if before:
-                    unheard.update((row["number"], row) for row in page.rows if row["number"] > before.highest)
+                unheard.update(row["number"] for row in page.rows if row.get("pull_request") is None)
             highest = max((*listed, *heard, before.highest if before else 0))
             if highest > MOST_NUMBERS:
                 raise BadAnswerError(f"an issue with the number {highest:,}")
@@ -248,7 +283,7 @@ class Repository:
                 fix="Nothing of it is taken; the next run begins with it anew.",
             )
         self.cursor.numbers = _Numbers(highest=highest, gaps=_spans(missing - set(lost)))
-        return {number: row for number, row in unheard.items() if number not in heard}
+        return {number for number in unheard - heard if before and number > before.highest}
 
     def _lost_among(self, numbers: Iterable[int], known: set[int]) -> list[int]:
         """Lands what became of issues that aren't listed any more, and adds them to those that are known to be gone.
@@ -257,12 +292,9 @@ class Repository:
         """
         lost: list[int] = []
         for number in numbers:
-            reply = self.walk.get(
-                self.transport,
-                question(
-                    self.transport, f"repos/{self.part}/issues/{number}", statuses=ANY_OF_THESE, check=an_object()
-                ),
-            )
+            path = f"repos/{self.part}/issues/{number}"
+            asked = question(self.transport, path, statuses=ANY_OF_THESE, check=an_object())
+            reply = self.walk.get(self.transport, asked)
             if reply.status == THERE:
                 lost.append(number)
             else:
@@ -272,31 +304,28 @@ class Repository:
                 break
         return lost
 
-    def _pulls(self) -> dict[int, Row]:
-        """Lands pull requests that changed, and returns them: the newest first, as there is no other way to end early.
+    def _pulls(self) -> set[int]:
+        """Lands pull requests that changed, the newest first, as there is no other way to end early; their numbers.
 
-        One that changes meanwhile moves to the front, where it was read already: it is newer than all that we saw,
-        so the next night finds it.
+        One that changes meanwhile moves to the front, where it was read already: it is newer than all on the first
+        page were then, so the next night finds it.
         """
         is_first = self.cursor.pulls is None
         before = self.cursor.pulls or _Changes(until=self.begins)
         per_page = PER_PAGE if is_first else FEW_PER_PAGE
         listing = self._listing("pulls", *ALL, ("sort", "updated"), ("direction", "desc"), per_page, fields=CHANGING)
-        seen: dict[int, Row] = {}
+        seen: dict[int, _Thing] = {}
+        newest: datetime | None = None
         for page in pages(self.walk, self.transport, listing):
-            recent = [row for row in page.rows if moment(row["updated_at"]) >= before.until]
-            if any(map(before.is_news, recent)):
+            recent = [thing for thing in map(_Thing.of, page.rows) if thing.updated_at >= before.until]
+            if before.news(recent):
                 self._land("pulls", page)
-            seen.update((row["number"], row) for row in recent if row["number"] not in seen)
+            seen.update((thing.number, thing) for thing in recent if thing.number not in seen)
+            newest = newest or max((thing.updated_at for thing in recent), default=before.until)
             if len(recent) < len(page.rows):
                 break
-        changed, self.cursor.pulls = _what_is_new(seen, before)
-        return changed
-
-    def _timelines(self, issues: dict[int, Row], pulls: dict[int, Row]) -> None:
-        """Of own repositories those of issues; of others those of pull requests too, for the sake of their comments."""
-        own = {number: row for number, row in issues.items() if row.get("pull_request") is None}
-        self._details("timeline", own if self.is_own else {**issues, **pulls}, "issues/{}/timeline")
+        self.cursor.pulls = before.moved_on(newest or before.until, seen.values())
+        return before.news(seen.values())
 
     def _details(self, stream: Stream, numbers: Iterable[int], path: str) -> None:
         for number in sorted(numbers):
@@ -401,21 +430,6 @@ class Repository:
         if count > 1:
             self.cursor.pages[folder] = count
         return rows
-
-
-def _what_is_new(seen: dict[int, Row], before: _Changes) -> tuple[dict[int, Row], _Changes]:
-    """Those of the rows that say something else than the last time, and up to when changes were seen."""
-    newest = max((moment(row["updated_at"]) for row in seen.values()), default=before.until)
-    until = max(before.until, newest - OVERLAP)
-    recent = {number: _digest(row) for number, row in seen.items() if moment(row["updated_at"]) >= until}
-    new = {number: row for number, row in seen.items() if before.is_news(row)}
-    return new, _Changes(until=until, recent=recent)
-
-
-def _digest(row: Row) -> str:
-    # Both ends of a pull request hold a whole repository, with counts that go up by themselves.
-    said = {key: value for key, value in row.items() if key not in ("head", "base")}
-    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _spans(numbers: Iterable[int]) -> list[Span]:

@@ -98,7 +98,7 @@ class Asked:
             self._servers = self._datasources(walk, self._grafana)
         return list(self._servers)
 
-    def names(self, part: str, cursor: Cursor) -> bool:  # noqa: ARG002
+    def names(self, walk: Walk, part: str) -> bool:  # noqa: ARG002
         """Whether a Grafana should still know the cluster: its datasource isn't left out."""
         grafana = self.configured.grafana
         if grafana is None:

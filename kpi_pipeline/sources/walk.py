@@ -118,11 +118,10 @@ class Connector(Protocol):
         """The parts that the configuration names, as of now."""
         ...
 
-    def names(self, part: str, cursor: Cursor) -> bool:
-        """Whether a part should be listed, by a pattern in kpi.toml, and isn't: then it has vanished.
+    def names(self, walk: Walk, part: str) -> bool:
+        """Whether kpi.toml names a part that isn't listed, by a pattern: then it has vanished, and wasn't taken out.
 
-        Args:
-            cursor: where the last fetch of it ended.
+        Asked after `parts`, on the same walk.
         """
         ...
 
@@ -146,7 +145,7 @@ class Connector(Protocol):
 class NamedParts:
     """Parts that kpi.toml names one by one: one that isn't listed was taken out of it."""
 
-    def names(self, part: str, cursor: Cursor) -> bool:  # noqa: ARG002
+    def names(self, walk: Walk, part: str) -> bool:  # noqa: ARG002
         return False
 
 

@@ -13,7 +13,7 @@ import pytest
 from kpi_pipeline.fetching import Outcome
 from kpi_pipeline.settings.sources import GitHubApi
 from kpi_pipeline.sources import github_pages
-from kpi_pipeline_tests.live.fake_github import FakeGitHub, GitHub, issue_row
+from kpi_pipeline_tests.live.fake_github import FakeGitHub, GitHub, issue_row, pull_row
 from kpi_pipeline_tests.live.fetched import Nights, TurnedClock, utc
 from kpi_pipeline_tests.live.server import Connection, Fault, Plan, Request, Response, Served, served
 
@@ -357,6 +357,24 @@ def test_a_renamed_repository_is_the_same_one(tmp_path: Path) -> None:
         assert nights.loaded() == [("own/app",)]
 
 
+def test_a_repository_that_vanishes_is_a_problem_and_one_that_is_archived_is_none(tmp_path: Path) -> None:
+    world = world_with(1, archived=False)
+    for name in ("own/gone", "own/moved", "own/old", "own/unwanted"):
+        world.create(name)
+        world.open(name)
+    with fetched(world, tmp_path) as (nights, _):
+        nights.fetch_until_through()
+        del world.repositories["own/gone"]
+        world.rename("own/moved", "elsewhere/moved")
+        world.repositories["own/old"].archived = True
+        world.configured["leave_out"] = ["own/unwanted"]
+        later(nights, world)
+        outcome = nights.fetch()
+        assert outcome.parts == ("own/app", "own/gone", "own/moved")
+        assert set(outcome.problems) == {"own/gone", "own/moved"}
+        assert "doesn't list it any more" in outcome.problems["own/gone"]
+
+
 def test_another_repository_under_the_same_name_is_told_apart(tmp_path: Path) -> None:
     world = world_with(2)
     with fetched(world, tmp_path) as (nights, _):
@@ -441,7 +459,15 @@ def test_pull_requests_that_move_to_the_front_meanwhile_are_found_the_next_night
     def change() -> None:
         world.merge("own/app", 1)
 
-    plan = Plan(applies=lambda r: r.path.endswith("/pulls"), after={1: change})
+    def long_after(connection: Connection, _request: Request, response: Response) -> None:
+        """Another one changes while its page is made, and says so where it stood before."""
+        world.now += timedelta(hours=1)
+        number = response.body[-1]["number"]
+        world.label("own/app", number, "bug")
+        row = pull_row(world.repositories["own/app"].things[number])
+        connection.send(replace(response, body=[*response.body[:-1], row]))
+
+    plan = Plan({2: long_after}, applies=lambda r: r.path.endswith("/pulls"), after={1: change})
     with fetched(world, tmp_path, plan) as (nights, _):
         nights.fetch_until_through()
         later(nights, world)
