@@ -43,6 +43,16 @@ where (is_external or $internal) and grain like own_grain || ':%' and member = o
 qualify row_number() over (partition by kpi_id, grain order by period_end desc, period_start desc) = 1
 order by kpi_id, grain
 """
+# A value that is withheld from outside must not be worked out from how another one changed, either.
+QUARTERS = """
+select
+    kpi_id, grain, member, is_closed, period, period_start, period_end, value, n, status,
+    [before_value, change, change_percent], before_status, is_before_external or $internal,
+    [year_ago_value, year_change, year_change_percent], year_ago_status, is_year_ago_external or $internal
+from kpi_quarters
+where quarter_start = $start and (is_external or $internal) and strpos(grain, ':') = 0
+order by kpi_id, grain, member
+"""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,32 @@ class Point:
     percent: Decimal | None
     n: int | None
     status: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An earlier value, and how a later one differs from it."""
+
+    value: Decimal
+    status: str
+    change: Decimal | None
+    percent: Decimal | None
+
+
+@dataclass(frozen=True)
+class Quarterly:
+    """What a member of a grain was in a quarter, as `kpi_quarters` has it; None: there is nothing to compare with."""
+
+    member: str
+    is_closed: bool
+    period: str
+    start: date
+    end: date
+    value: Decimal | None
+    n: int | None
+    status: str
+    before: Compared | None
+    year_ago: Compared | None
 
 
 @dataclass(frozen=True)
@@ -251,6 +287,25 @@ class Edition:
         """The at most four KPIs of the first screen."""
         return [kpi for kpi in self.kpis.values() if kpi.headline]
 
+    def quarter(self, start: date) -> dict[str, dict[str, dict[str, Quarterly]]]:
+        """What every KPI was in the quarter that begins on a day: by KPI, grain and member."""
+        found: dict[str, dict[str, dict[str, Quarterly]]] = {}
+        for row in self._rows(QUARTERS, start=start, internal=self._internal):
+            kpi_id, grain, *own = row[:-6]
+            before, year_ago = _compared(*row[-6:-3]), _compared(*row[-3:])
+            value = Quarterly(*(*own, before, year_ago))
+            found.setdefault(kpi_id, {}).setdefault(grain, {})[value.member] = value
+        return found
+
+    @cached_property
+    def first_quarter(self) -> date | None:
+        """The first day of the first quarter in which a KPI has a value."""
+        rows = self._rows(
+            "select min(quarter_start) from kpi_quarters where value is not null and (is_external or $internal)",
+            internal=self._internal,
+        )
+        return rows[0][0]  # type: ignore[no-any-return]
+
     @cached_property
     def scores(self) -> list[Score]:
         """The scorecard, oldest period first; the external edition has that of external KPIs."""
@@ -316,6 +371,11 @@ class Edition:
 
     def _records(self, query: str) -> list[dict[str, Any]]:
         return self.published.records(query)
+
+
+def _compared(numbers: list[Decimal | None], status: str | None, may_be_shown: bool | None) -> Compared | None:
+    value, change, percent = numbers
+    return Compared(value, status or "", change, percent) if value is not None and may_be_shown else None
 
 
 def _tuples(row: tuple[Any, ...]) -> Any:
