@@ -1,4 +1,7 @@
-"""The command line: `kpi run | scorecard | sample | doctor | ui`. It asks and shows; what is done is elsewhere."""
+"""The command line: `kpi run | scorecard | report | export | sample | doctor | ui`.
+
+It asks and shows; what is done is elsewhere.
+"""
 
 import sys
 from datetime import date, datetime
@@ -78,6 +81,52 @@ def scorecard(
         sys.stdout.write(scoreboard.as_json(scores) + "\n")
     else:
         scoreboard.show(scores, _console())
+
+
+@app.command()
+def report(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    quarter: Annotated[
+        str | None, typer.Option("--quarter", help="Such as 2026Q3: its pack for stakeholders outside.")
+    ] = None,
+) -> None:
+    """Write what stakeholders look at, from what is published: the site, or the pack of a quarter."""
+    configured, console = settings.load(config, data_dir), _console()
+    if quarter is None:
+        _site(configured, console)
+    else:
+        _pack(configured, console, quarter)
+
+
+def _site(configured: settings.Settings, console: Console) -> None:
+    """The site, of both editions."""
+
+
+def _pack(configured: settings.Settings, console: Console, quarter: str) -> None:
+    from kpi_pipeline.report import pack
+
+    with console.status("packing") as status:
+        folder = pack.build(
+            configured.published_dir,
+            quarter,
+            tell=lambda done, total, what: status.update(f"packing: {done} of {total}, {what}"),
+        )
+    console.print(f"Packed: {folder}", soft_wrap=True)
+
+
+@app.command()
+def export(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Write every published table as CSV and Parquet, with a datapackage.json that explains them."""
+    from kpi_pipeline.report import exports
+
+    configured, console = settings.load(config, data_dir), _console()
+    with console.status("exporting") as status:
+        folder = exports.write(
+            configured.published_dir,
+            tell=lambda done, total, what: status.update(f"exporting: {done} of {total}, {what}"),
+        )
+    console.print(f"Exported: {folder}", soft_wrap=True)
 
 
 @app.command()
