@@ -5,7 +5,7 @@ What belongs here: which rows, as records. What never does: how they look, and a
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
@@ -30,7 +30,12 @@ where
     )
 """
 SERIES = """
-select kpi_id, grain, member, period, period_start, period_end, value, previous_value, change, change_percent, n, status
+select
+    kpi_id, grain, member, period, period_start, period_end, value,
+    case when is_previous_external or $internal then previous_value end,
+    case when is_previous_external or $internal then change end,
+    case when is_previous_external or $internal then change_percent end,
+    n, status
 from report_series
 where (is_external or $internal) and (strpos(grain, ':') = 0 or grain = 'organisation:clusters_covered')
 order by kpi_id, grain, member, period, period_end
@@ -315,7 +320,7 @@ class Edition:
             "inner join scorecard_details as d using (kpi_id, role, period_start, period_end) "
             "order by s.role, s.kpi_id, s.period_start"
         )
-        return [Score(*row) for row in rows if row[0] in self.kpis and self._may_be_shown(row)]
+        return [self._shown(Score(*row)) for row in rows if row[0] in self.kpis and self._may_be_shown(row)]
 
     def _may_be_shown(self, row: tuple[Any, ...]) -> bool:
         """A score whose value is withheld from outside is withheld with it."""
@@ -323,6 +328,14 @@ class Edition:
             return True
         kpi_id, start, end = row[0], row[2], row[3]
         return any((point.start, point.end) == (start, end) for point in self.kpis[kpi_id].own)
+
+    def _shown(self, score: Score) -> Score:
+        """The score, without the value before where that is withheld."""
+        if self._internal or score.previous is None:
+            return score
+        before = (score.start - timedelta(days=1), score.previous)
+        own = self.kpis[score.kpi_id].own
+        return score if any((point.end, point.value) == before for point in own) else replace(score, previous=None)
 
     @cached_property
     def notes(self) -> list[Note]:
