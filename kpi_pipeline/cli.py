@@ -1,4 +1,4 @@
-"""The command line: `kpi run | scorecard | sample | doctor | ui`. It asks and shows; what is done is elsewhere."""
+"""The command line: `kpi run | scorecard | doctor | refetch | sample | ui`. It asks and shows, and does nothing."""
 
 import sys
 from datetime import date, datetime
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from kpi_pipeline import settings
+from kpi_pipeline import clock, settings
 from kpi_pipeline.errors import KpiError
 
 app = typer.Typer(
@@ -88,6 +88,27 @@ def doctor(config: ConfigOption = None, data_dir: DataOption = None, as_of: AsOf
     console = _console()
     if not checkup.show(config, data_dir, _day(as_of), console):
         raise typer.Exit(1)
+
+
+@app.command()
+def refetch(
+    source: Annotated[str, typer.Argument(help="A live source of kpi.toml, such as github.")],
+    parts: Annotated[list[str] | None, typer.Argument(help="Its clusters, hubs, repositories; none: all.")] = None,
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+) -> None:
+    """Have the next run ask a live source for everything again, from `since` on; what is landed stays."""
+    from kpi_pipeline import fetching
+    from kpi_pipeline.contracts import RECORDS
+    from kpi_pipeline.landing import Landing
+
+    configured = settings.load(config, data_dir)
+    live = configured.live_source(source)
+    delivery = RECORDS[source].delivery
+    count = fetching.refetch(
+        Landing(configured.landing_dir), source, live.kind, parts or (), carries=delivery == "state", at=clock.now()
+    )
+    _console().print(f"{source}: the next run fetches {count} part(s) from the beginning. Next: kpi run")
 
 
 @app.command()
