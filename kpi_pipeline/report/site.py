@@ -5,6 +5,7 @@ What belongs here: which pages there are, and what is on each. What never does: 
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,11 +20,13 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from kpi_pipeline.published import Published
+from kpi_pipeline.published import Published, connect
 from kpi_pipeline.report import charts, words
 from kpi_pipeline.report.charts import Chart
 from kpi_pipeline.report.edition import Audience, Edition, Figure, Kpi, Point, Score
+from kpi_pipeline.stages.publish import ASIDE, swap_folder
 
+SITE = "site"
 AUDIENCES: tuple[Audience, ...] = ("internal", "external")
 SPARK_POINTS, SPARK_WIDTH, SPARK_HEIGHT = 90, 200, 46
 DAYS_SHOWN = 400
@@ -126,16 +129,34 @@ def build(published: Published, folder: Path, tell: Tell = lambda _done, _total,
     """Writes both editions into an empty folder, `internal/` and `external/`; the same database gives the same bytes.
 
     Args:
-        tell: is told how many pages are done, of how many, and which comes.
+        tell: is told how many pages are done, of how many in all, and which comes.
 
     Returns:
         The pages.
     """
-    written = []
-    for audience in AUDIENCES:
-        site = _Site(Edition(published, audience), folder / audience)
-        written += site.write(tell)
+    written: list[Path] = []
+    sites = [_Site(Edition(published, audience), folder / audience) for audience in AUDIENCES]
+    total = sum(len(site.pages) for site in sites)
+    for site in sites:
+        done = len(written)
+        written += site.write(lambda number, what, done=done: tell(done + number, total, what))  # type: ignore[misc]
     return written
+
+
+def write(folder: Path, tell: Tell = lambda _done, _total, _what: None) -> Path:
+    """Builds the site of what is published in a folder, and swaps it in as its `site`.
+
+    Raises:
+        NotPublishedError: nothing is published there yet.
+    """
+    target = folder / SITE
+    with connect(folder) as published:
+        aside = folder / f"{ASIDE}-{SITE}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        build(published, aside, tell)
+        swap_folder(aside, target)
+    return target
 
 
 class _Site:
@@ -149,16 +170,16 @@ class _Site:
             kpi_id: [score for score in edition.scores if score.kpi_id == kpi_id] for kpi_id in edition.kpis
         }
         self.environment = self._environment()
+        self.pages = list(self._pages())
 
-    def write(self, tell: Tell) -> list[Path]:
-        pages = list(self._pages())
-        for number, (file, make) in enumerate(pages):
-            tell(number, len(pages), f"{self.edition.audience}/{file}")
+    def write(self, tell: Callable[[int, str], None]) -> list[Path]:
+        for number, (file, make) in enumerate(self.pages):
+            tell(number, f"{self.edition.audience}/{file}")
             path = self.folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(make(), encoding="utf-8")
         self._assets()
-        return [self.folder / file for file, _ in pages]
+        return [self.folder / file for file, _ in self.pages]
 
     def _pages(self) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "index.html", self._index
