@@ -1,17 +1,17 @@
-"""The command line: `kpi run | scorecard | report | export | sample | doctor | ui`.
-
-It asks and shows; what is done is elsewhere.
-"""
+"""The command line: `kpi run`, `kpi report`, and others. It asks and shows; what is done is elsewhere."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
-from kpi_pipeline import settings
+from kpi_pipeline import clock, settings
 from kpi_pipeline.errors import KpiError
 
 app = typer.Typer(
@@ -33,6 +33,14 @@ def _console() -> Console:
     """A terminal as wide as it is; a log file wide enough for tables."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+@contextmanager
+def _telling(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar, and what moves it; nothing where nobody looks."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("looking at what is published")
+        yield lambda done, total, what: progress.update(task, total=total, completed=done, description=what)
 
 
 def _day(moment: datetime | None) -> date | None:
@@ -91,28 +99,15 @@ def report(
         str | None, typer.Option("--quarter", help="Such as 2026Q3: its pack for stakeholders outside.")
     ] = None,
 ) -> None:
-    """Write what stakeholders look at, from what is published: the site, or the pack of a quarter."""
-    configured, console = settings.load(config, data_dir), _console()
-    if quarter is None:
-        _site(configured, console)
-    else:
-        _pack(configured, console, quarter)
+    """Write what stakeholders look at, from what is published: the web report, or the pack of a quarter."""
+    from kpi_pipeline.report import pack, site
 
-
-def _site(configured: settings.Settings, console: Console) -> None:
-    """The site, of both editions."""
-
-
-def _pack(configured: settings.Settings, console: Console, quarter: str) -> None:
-    from kpi_pipeline.report import pack
-
-    with console.status("packing") as status:
-        folder = pack.build(
-            configured.published_dir,
-            quarter,
-            tell=lambda done, total, what: status.update(f"packing: {done} of {total}, {what}"),
-        )
-    console.print(f"Packed: {folder}", soft_wrap=True)
+    console = _console()
+    folder = settings.load(config, data_dir).published_dir
+    with _telling(console) as tell:
+        target = pack.build(folder, quarter, tell=tell) if quarter else site.write(folder, tell)
+    hint = "" if quarter else ": open internal/index.html or external/index.html"
+    console.print(f"Wrote {target}{hint}", soft_wrap=True)
 
 
 @app.command()
@@ -120,13 +115,11 @@ def export(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Write every published table as CSV and Parquet, with a datapackage.json that explains them."""
     from kpi_pipeline.report import exports
 
-    configured, console = settings.load(config, data_dir), _console()
-    with console.status("exporting") as status:
-        folder = exports.write(
-            configured.published_dir,
-            tell=lambda done, total, what: status.update(f"exporting: {done} of {total}, {what}"),
-        )
-    console.print(f"Exported: {folder}", soft_wrap=True)
+    console = _console()
+    folder = settings.load(config, data_dir).published_dir
+    with _telling(console) as tell:
+        target = exports.write(folder, tell=tell)
+    console.print(f"Wrote {target}", soft_wrap=True)
 
 
 @app.command()
@@ -137,6 +130,27 @@ def doctor(config: ConfigOption = None, data_dir: DataOption = None, as_of: AsOf
     console = _console()
     if not checkup.show(config, data_dir, _day(as_of), console):
         raise typer.Exit(1)
+
+
+@app.command()
+def refetch(
+    source: Annotated[str, typer.Argument(help="A live source of kpi.toml, such as github.")],
+    parts: Annotated[list[str] | None, typer.Argument(help="Its clusters, hubs, repositories; none: all.")] = None,
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+) -> None:
+    """Have the next run ask a live source for everything again, from `since` on; what is landed stays."""
+    from kpi_pipeline import fetching
+    from kpi_pipeline.contracts import RECORDS
+    from kpi_pipeline.landing import Landing
+
+    configured = settings.load(config, data_dir)
+    live = configured.live_source(source)
+    delivery = RECORDS[source].delivery
+    count = fetching.refetch(
+        Landing(configured.landing_dir), source, live.kind, parts or (), carries=delivery == "state", at=clock.now()
+    )
+    _console().print(f"{source}: the next run fetches {count} part(s) from the beginning. Next: kpi run")
 
 
 @app.command()

@@ -6,7 +6,7 @@ What belongs here: the order of things, and what becomes of a part that fails. W
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -38,6 +38,7 @@ NOT_LISTED = (
     "the source doesn't list it any more, though kpi.toml names it: if it has gone for good, name it in leave_out; "
     "if not, look what the token may see"
 )
+FROM_THE_BEGINNING = "is to be fetched from the beginning, as kpi refetch asked for: run kpi run"
 # What a walk that was begun longer ago shows is of an earlier night.
 OF_THIS_NIGHT = timedelta(hours=12)
 TELL_SECONDS = 5.0
@@ -217,6 +218,33 @@ def fetch(
     """
     with landing.fetch(source, kind) as open_fetch:
         return _Fetch(open_fetch, source, connector, carries, budget, tell, clock).run()
+
+
+def refetch(landing: Landing, source: str, kind: str, parts: Collection[str], *, carries: bool, at: datetime) -> int:
+    """Has the next fetch ask for everything again; until then all days of these parts are missing.
+
+    Args:
+        parts: those to ask again; none: all.
+
+    Returns:
+        How many parts that are.
+
+    Raises:
+        SourceError: one was never fetched.
+    """
+    with landing.fetch(source, kind) as open_fetch:
+        before = open_fetch.previous.parts if open_fetch.previous else {}
+        known = {part for part, state in before.items() if state.is_wanted}
+        if not known or (unknown := sorted(set(parts) - known)):
+            raise SourceError(
+                f"source {source}",
+                got=f"the part {unknown[0]!r}" if known else "no fetch of it so far",
+                expected=f"one of: {', '.join(sorted(known))}" if known else "one that can be repeated",
+                fix="The table source_parts has the parts of every live source.",
+            )
+        wanted = set(parts) or known
+        open_fetch.restart(wanted, FROM_THE_BEGINNING, at, carries=carries)
+        return len(wanted)
 
 
 class _Fetch:

@@ -244,6 +244,25 @@ class OpenFetch:
         self.previous = manifest
         return manifest
 
+    def restart(self, parts: Collection[str], problem: str, at: datetime, *, carries: bool) -> None:
+        """Writes a manifest by which these parts were never fetched; what is landed of them stays."""
+        before = self.previous.parts if self.previous else {}
+        manifest = Manifest(
+            source=self.source,
+            kind=self.kind,
+            fetched_at=at,
+            files=self.previous.files if carries and self.previous else (),
+            parts={
+                part: PartState(started_at=state.started_at, problem=problem, problem_since=at)
+                if part in parts
+                else state
+                for part, state in before.items()
+            },
+        )
+        manifests.add(self.folder, manifest)
+        self.forget(parts)
+        self.previous = manifest
+
     def forget(self, parts: Collection[str]) -> None:
         """Forgets what parts were answered; the next fetch of them begins anew."""
         self._journal.close()

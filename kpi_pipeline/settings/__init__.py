@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kpi_pipeline import clock
 from kpi_pipeline.errors import ConfigError
-from kpi_pipeline.settings.base import Strict, team_name
+from kpi_pipeline.settings.base import Live, Strict, team_name
 from kpi_pipeline.settings.sources import Sources
 
 DEFAULT_CONFIG = Path("data/sample/kpi.toml")
@@ -288,6 +288,23 @@ class Settings(Strict):
     def source_path(self, path: Path) -> Path:
         """A path of kpi.toml, which is relative to kpi.toml."""
         return (self.config_path.parent / path).resolve()
+
+    def live_source(self, name: str) -> Live:
+        """A source that is asked over the network.
+
+        Raises:
+            ConfigError: kpi.toml names none of that name.
+        """
+        sources = {key: getattr(self.config.sources, key) for key in Sources.model_fields}
+        live = {key: source for key, source in sources.items() if isinstance(source, Live)}
+        if name not in live:
+            raise ConfigError(
+                self.config_path,
+                got=f"the source {name!r}",
+                expected=f"one that is asked: {', '.join(live) or 'there is none'}",
+                fix="Files are fetched by every run: deliver them again.",
+            )
+        return live[name]
 
 
 def load(config: Path | None = None, data_dir: Path | None = None, as_of: date | None = None) -> Settings:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from kpi_pipeline import fetching
 from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.errors import SourceError
-from kpi_pipeline.landing import Landing
+from kpi_pipeline.landing import Landing, PartState
 from kpi_pipeline.settings.base import Live
 from kpi_pipeline.sources.connectors import connector
 from kpi_pipeline.sources.transport import Budget, Limits
@@ -151,6 +151,19 @@ class Nights:
                 outcomes.append(error)
             self.clock.turn(days=1)
         raise AssertionError(f"not through after {nights} nights: {outcomes[-1]}")
+
+    def refetch(self, *parts: str) -> int:
+        """Has the next night begin anew."""
+        source = self.vendor.source
+        carries = RECORDS[source].delivery == "state"
+        kind = self.configured.kind
+        return fetching.refetch(self.landing, source, kind, parts, carries=carries, at=self.clock.now())
+
+    def states(self) -> dict[str, PartState]:
+        """How far each part has come."""
+        newest = self.landing.newest(self.vendor.source)
+        assert newest is not None
+        return newest.parts
 
     def landed(self) -> list[tuple[str, str]]:
         """Name and hash of every file that counts."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kpi_pipeline.errors import SourceError
 from kpi_pipeline_tests.live.fake_cost_explorer import FakeCostExplorer
 from kpi_pipeline_tests.live.fake_freshdesk import FakeFreshdesk
 from kpi_pipeline_tests.live.fake_github import FakeGitHub
@@ -87,6 +88,22 @@ def test_the_next_night_reads_little_and_adds_what_is_new(vendor: Vendor, tmp_pa
         vendor.update_a_row()
         fetched.fetch_until_through()
         assert fetched.loaded() == vendor.rows()
+
+
+def test_all_over_again(vendor: Vendor, tmp_path: Path) -> None:
+    """`kpi refetch`: what has come is asked for again, stays until it is there, and counts as missing so long."""
+    with nights(vendor, tmp_path) as (fetched, server):
+        fetched.fetch_until_through()
+        first, before = len(server.requests), vendor.rows()
+        assert fetched.refetch() == len(fetched.states())
+        assert all((state.cursor, state.covered) == ({}, ()) for state in fetched.states().values())
+        assert fetched.loaded() == before
+        fetched.clock.turn(hours=1)
+        fetched.fetch_until_through()
+        assert len(server.requests) == 2 * first
+        assert fetched.loaded() == vendor.rows()
+        with pytest.raises(SourceError, match="the part 'nothing'"):
+            fetched.refetch("nothing")
 
 
 TIMES = {"once": 1, "twice": 2, "all night": 40}
