@@ -1,4 +1,4 @@
-"""The command line: `kpi run | scorecard | doctor | refetch | sample | ui`. It asks and shows, and does nothing."""
+"""The command line: `kpi run`, `kpi report`, and others. It asks and shows; what is done is elsewhere."""
 
 import sys
 from datetime import date, datetime
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from kpi_pipeline import clock, settings
 from kpi_pipeline.errors import KpiError
@@ -88,6 +89,21 @@ def doctor(config: ConfigOption = None, data_dir: DataOption = None, as_of: AsOf
     console = _console()
     if not checkup.show(config, data_dir, _day(as_of), console):
         raise typer.Exit(1)
+
+
+@app.command()
+def report(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Write the web report of what is published; the asset published/site does the same every night."""
+    from kpi_pipeline.report import site
+
+    console = _console()
+    folder = settings.load(config, data_dir).published_dir
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("looking at what is published")
+        target = site.write(
+            folder, lambda done, total, what: progress.update(task, total=total, completed=done, description=what)
+        )
+    console.print(f"Wrote {target}: open internal/index.html or external/index.html", soft_wrap=True)
 
 
 @app.command()

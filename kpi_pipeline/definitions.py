@@ -142,6 +142,7 @@ def build(catalog: Catalog) -> dg.Definitions:
             *kpi.assets(catalog),
             published.asset(catalog),
             published.close_last_month,
+            published.write_report,
         ],
         asset_checks=asset_checks.definitions(catalog),
         jobs=[nightly_job, monthly_close_job, registry_job, poll_job],

@@ -19,6 +19,7 @@ from kpi_pipeline.stages.kpi import stamp
 from kpi_pipeline.stages.publish import DATABASE, Health, close_month, publish
 from kpi_pipeline.warehouse import Connection, run, sql
 
+SITE = dg.AssetKey(["published", "site"])
 CLOSED_MONTHS = dg.AssetKey(["published", "closed_months"])
 # What each table is made of; their one step waits for all of it. The definitions come from the catalogue.
 READS: dict[str, tuple[str, ...]] = {
@@ -143,3 +144,26 @@ def close_last_month(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
         last_day = configured.as_of
     kept = close_month(configured.published_dir, f"{last_day:%Y-%m}")
     return dg.MaterializeResult(metadata={"month": f"{last_day:%Y-%m}", "kept_now": kept})
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            SITE,
+            deps=[key(t.name) for t in PUBLISHED],
+            description="The web report, in `published/site`: open `internal/index.html` or `external/index.html` from "
+            "a disk or a web server. It asks nobody for anything. The external edition holds nothing internal.",
+            group_name=GROUP,
+            kinds={"html"},
+            freshness_policy=FRESHNESS,
+        )
+    ],
+    name="report",
+)
+def write_report(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+    """Builds the web report of what is published, and swaps it in."""
+    # What draws is slow to import, and needed here only.
+    from kpi_pipeline.report import site
+
+    target = site.write(pipeline.settings().published_dir)
+    return dg.MaterializeResult(metadata={"pages": sum(1 for _ in target.rglob("*.html"))})

@@ -379,7 +379,7 @@ FINGERPRINTS = Table(
     (Column("name", "VARCHAR", "what"), Column("value", "VARCHAR", "its hash")),
 )
 
-PART_STATES = ("whole", "behind", "failing", "never fetched")
+PART_STATES = ("whole", "gaps", "behind", "failing", "never fetched")
 PUBLISHED: tuple[Table, ...] = (
     Table(
         "published.organisation",
@@ -590,7 +590,12 @@ PUBLISHED: tuple[Table, ...] = (
         (
             Column("source", "VARCHAR", "the source in kpi.toml"),
             Column("part", "VARCHAR", "the part"),
-            Column("state", "VARCHAR", "whole, behind, failing or never fetched", values=PART_STATES),
+            Column(
+                "state",
+                "VARCHAR",
+                "whole, gaps (earlier days are missing), behind (the last ones are), failing, never fetched",
+                values=PART_STATES,
+            ),
             Column("covered_until", "DATE", "last day that is landed, up to the as-of day", nullable=True),
             count("days_missing", "days up to the as-of day that are not landed, from the first that is", "days"),
             Column("checked_at", "TIMESTAMP", "when the last fetch that got through began, UTC", nullable=True),

@@ -310,9 +310,12 @@ class Edition:
         return self._records("select * from exclusions order by rule_id") if self._internal else []
 
     @cached_property
-    def newest_data(self) -> dict[str, date | None]:
-        """The newest day of each connected source."""
-        return dict(self._rows("select source, newest_data from data_health where freshness <> 'not connected'"))
+    def freshness(self) -> dict[str, tuple[date, bool]]:
+        """Of each source with a deadline the newest day, and whether it is late: others may rest and be up to date."""
+        rows = self._rows(
+            "select source, newest_data, freshness = 'late' from data_health where freshness in ('fresh', 'late')"
+        )
+        return {source: (newest, is_late) for source, newest, is_late in rows}
 
     def _records(self, query: str) -> list[dict[str, Any]]:
         return self.published.records(query)

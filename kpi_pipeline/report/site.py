@@ -5,6 +5,7 @@ What belongs here: which pages there are, and what is on each. What never does: 
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,14 +20,16 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from kpi_pipeline.published import Published
+from kpi_pipeline.published import Published, connect
 from kpi_pipeline.report import charts, words
 from kpi_pipeline.report.charts import Chart
 from kpi_pipeline.report.edition import Audience, Edition, Figure, Kpi, Point, Score
+from kpi_pipeline.stages.publish import ASIDE, swap_folder
 
+SITE = "site"
 AUDIENCES: tuple[Audience, ...] = ("internal", "external")
 SPARK_POINTS, SPARK_WIDTH, SPARK_HEIGHT = 90, 200, 46
-DAYS_ON_FIRST_SCREEN = 400
+DAYS_SHOWN = 400
 SCORED = ("met", "near", "missed", "insufficient", "stale", "no data", "exempt", "no target")
 
 
@@ -126,16 +129,34 @@ def build(published: Published, folder: Path, tell: Tell = lambda _done, _total,
     """Writes both editions into an empty folder, `internal/` and `external/`; the same database gives the same bytes.
 
     Args:
-        tell: is told how many pages are done, of how many, and which comes.
+        tell: is told how many pages are done, of how many in all, and which comes.
 
     Returns:
         The pages.
     """
-    written = []
-    for audience in AUDIENCES:
-        site = _Site(Edition(published, audience), folder / audience)
-        written += site.write(tell)
+    written: list[Path] = []
+    sites = [_Site(Edition(published, audience), folder / audience) for audience in AUDIENCES]
+    total = sum(len(site.pages) for site in sites)
+    for site in sites:
+        done = len(written)
+        written += site.write(lambda number, what, done=done: tell(done + number, total, what))  # type: ignore[misc]
     return written
+
+
+def write(folder: Path, tell: Tell = lambda _done, _total, _what: None) -> Path:
+    """Builds the site of what is published in a folder, and swaps it in as its `site`.
+
+    Raises:
+        NotPublishedError: nothing is published there yet.
+    """
+    target = folder / SITE
+    with connect(folder) as published:
+        aside = folder / f"{ASIDE}-{SITE}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        build(published, aside, tell)
+        swap_folder(aside, target)
+    return target
 
 
 class _Site:
@@ -149,16 +170,16 @@ class _Site:
             kpi_id: [score for score in edition.scores if score.kpi_id == kpi_id] for kpi_id in edition.kpis
         }
         self.environment = self._environment()
+        self.pages = list(self._pages())
 
-    def write(self, tell: Tell) -> list[Path]:
-        pages = list(self._pages())
-        for number, (file, make) in enumerate(pages):
-            tell(number, len(pages), f"{self.edition.audience}/{file}")
+    def write(self, tell: Callable[[int, str], None]) -> list[Path]:
+        for number, (file, make) in enumerate(self.pages):
+            tell(number, f"{self.edition.audience}/{file}")
             path = self.folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(make(), encoding="utf-8")
         self._assets()
-        return [self.folder / file for file, _ in pages]
+        return [self.folder / file for file, _ in self.pages]
 
     def _pages(self) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "index.html", self._index
@@ -201,21 +222,21 @@ class _Site:
         if kpi is None:
             return None
         if dimension is None:
-            return charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi_id), DAYS_ON_FIRST_SCREEN)
+            return charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi_id), DAYS_SHOWN)
         return charts.by_dimension(kpi, dimension, self.currency, "stacked" if kpi_id in STACKED else None)
 
     def _section(self, section: Section) -> str:
-        section.groups = [(kpi, self._charts_of(kpi)) for kpi in section.kpis]
+        section.groups = [(kpi, self._charts_of(kpi, DAYS_SHOWN)) for kpi in section.kpis]
         return self._render(
             section.file, "section.html.j2", section.title, section=section, charts=any(d for _, d in section.groups)
         )
 
-    def _charts_of(self, kpi: Kpi) -> list[Chart]:
+    def _charts_of(self, kpi: Kpi, days: int | None = None) -> list[Chart]:
         """Its own values, and those by each dimension that has few enough members to be told apart."""
-        own = [charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi.kpi_id))] if kpi.latest else []
+        own = [charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi.kpi_id), days)] if kpi.latest else []
         kind: charts.Kind | None = "stacked" if kpi.kpi_id in STACKED else None
         drawn = [charts.by_dimension(kpi, d, self.currency, kind) for d in kpi.dimensions if d != kpi.own_grain]
-        return own + [chart for chart in drawn if chart is not None]
+        return own + [chart for chart in (charts.against_target(kpi, self.currency), *drawn) if chart is not None]
 
     def _kpi(self, kpi: Kpi) -> str:
         scores = self.latest_score[kpi.kpi_id]
@@ -232,7 +253,7 @@ class _Site:
             scores=scores,
             scored=(closed or scores or [None])[-1],  # type: ignore[list-item]
             notes=self.edition.notes_on(kpi.kpi_id),
-            newest_data=self.edition.newest_data,
+            freshness=self.edition.freshness,
             exclusions=self.edition.exclusions if is_on_hubs else [],
             latest_by=[(d, points) for d in kpi.dimensions if d != kpi.own_grain and (points := _latest(kpi, d))],
         )
@@ -358,18 +379,15 @@ class _Site:
             "before": lambda kpi: BEFORE[kpi.period],
             "data_until": self._data_until,
             "data": self._data,
-            "over": lambda chart: OVER[chart.period],
             "value_of": lambda value, kpi: words.with_unit(value, kpi.unit, self.currency),
             "title_in": lambda title, role: title.removesuffix(f": {role}"),
         }
         return environment
 
-    def _data_until(self, kpi: Kpi) -> date | None:
-        """The newest day of which all its sources have data."""
-        found = [newest for source in kpi.sources if (newest := self.edition.newest_data.get(source)) is not None]
-        # A registry may rest for months and is up to date all the same.
-        dated = [newest for newest, source in zip(found, kpi.sources, strict=False) if source != "hub_registry"]
-        return min(dated or found, default=None)
+    def _data_until(self, kpi: Kpi) -> tuple[date | None, bool]:
+        """The newest day of which all its sources that have a deadline have data; and whether one is late."""
+        sources = [freshness for source in kpi.sources if (freshness := self.edition.freshness.get(source))]
+        return min((until for until, _ in sources), default=None), any(is_late for _, is_late in sources)
 
     def _data(self, chart: Chart) -> Markup:
         """A chart's specification and rows, as JSON that can stand in a page."""
@@ -389,7 +407,6 @@ class _Site:
 
 
 BEFORE = {"day": "30 days before", "month": "the month before", "quarter": "the quarter before"}
-OVER = {"day": "daily", "month": "by month", "quarter": "by quarter"}
 
 
 def vega() -> str:
@@ -465,7 +482,8 @@ def spark(points: Sequence[Point]) -> Spark | None:
     known = [float(point.value) for point in drawn if point.value is not None]
     if len(known) < 2:
         return None
-    low, high = min(known), max(known)
+    # From zero, so that a small change looks small.
+    low, high = min(*known, 0), max(*known, 0)
     span, margin = (high - low) or 1.0, 4
     paths: list[str] = []
     begun = False

@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 
 NO_VALUE = "no value"
 MONTHS = [
@@ -126,5 +127,10 @@ def status(name: str) -> str:
 
 
 def slug(name: str) -> str:
-    """A name as part of a file's name: letters, digits and dashes; others become their code, so that two never meet."""
-    return "".join(c if c.isascii() and (c.isalnum() or c == "-") else f"_{ord(c):x}_" for c in name.lower())
+    """A name as part of a file's name; what had to be changed for it is told apart by a hash, so that two never meet.
+
+    >>> slug("coral-reef"), slug("Coral Reef")
+    ('coral-reef', 'coral-reef-8e87f531')
+    """
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}".lstrip("-")

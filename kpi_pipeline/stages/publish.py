@@ -130,6 +130,24 @@ def swap_in(built: Path, folder: Path) -> None:
             path.unlink()
 
 
+def swap_folder(built: Path, target: Path) -> None:
+    """Makes a folder what readers find under a name, at once; the one before stays for who has it open.
+
+    Its files aren't synced one by one: they can be made again from what is published.
+    """
+    versions = target.with_name(f".{target.name}")
+    versions.mkdir(exist_ok=True)
+    before = target.resolve().name
+    version = versions / f"{max((int(path.name) for path in versions.glob('[0-9]*')), default=0) + 1:06d}"
+    built.replace(version)
+    sync(versions)
+    _link(target, f"{versions.name}/{version.name}")
+    sync(target.parent)
+    for path in versions.glob("[0-9]*"):
+        if path.name not in (version.name, before):
+            shutil.rmtree(path)
+
+
 def close_month(folder: Path, month: str) -> bool:
     """Keeps what is published now as what was reported of a month, under `closed/`; never a second time.
 

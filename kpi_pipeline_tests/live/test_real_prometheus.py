@@ -275,8 +275,9 @@ def test_mau_through_the_whole_pipeline_and_a_cluster_that_fails(prometheus: Fle
         ).fetchall()
         parts = con.execute("select part, state, covered_until from source_parts order by 1").fetchall()
     assert coverage == (1, 2)
-    assert health == [(early, 2, 1)]
-    assert parts == [("coral", "whole", history.last), ("kelp", "failing", early)]
+    # Of each cluster there is a day that nobody looked at.
+    assert health == [(early, 2, 0)]
+    assert parts == [("coral", "gaps", history.last), ("kelp", "failing", early)]
 
     # It is back: the next run fills the gap.
     run(reef, data, **secret)

@@ -27,7 +27,7 @@
       view: { stroke: null },
       axis: { labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 12,
               titleFontSize: 12, titleFontWeight: "normal" },
-      legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, labelLimit: 240, columns: 4 },
+      legend: { labelColor: ink, titleColor: ink, labelFontSize: 12, labelLimit: 240 },
     };
   }
 
@@ -37,7 +37,8 @@
       const found = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
       const [member, start, end, value, n, status, label, shown, words] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
       found.values = found.rows.map((row) => ({
-        member: row[member], start: row[start], end: row[end], value: row[value] === "" ? null : row[value], n: row[n],
+        member: row[member], start: Date.parse(row[start]), end: Date.parse(row[end]), n: row[n],
+        value: row[value] === "" ? null : Number(row[value]),
         status: row[status], label: row[label], shown: row[shown], words: row[words],
       }));
       data.set(figure, found);
@@ -48,15 +49,17 @@
   async function draw(figure) {
     const plot = figure.querySelector(".plot");
     const { spec, values, notes, targets } = dataOf(figure);
-    const last = values.length ? values[values.length - 1].end : "";
     const datasets = {
       rows: values,
-      notes: notes.map(([date, when, text]) => ({ date, when, text })),
-      targets: targets.map(([from, to, value, text]) => ({ from, to: to || last, value, text })),
+      notes: notes.map(([date, when, text]) => ({ date: Date.parse(date), when, text })),
+      targets: targets.map(([from, to, value, text]) => ({
+        from: Date.parse(from), to: Date.parse(to), value: Number(value), text,
+      })),
     };
-    const narrow = figure.clientWidth < 480;
     const full = { ...spec, datasets, config: config(), description: plot.getAttribute("aria-label") };
-    if (narrow && full.encoding?.color?.legend) full.encoding.color.legend.columns = 2;
+    // As many names in a row of the legend as there is room for.
+    const longest = values.reduce((most, row) => Math.max(most, row.member.length), 0);
+    full.config.legend.columns = Math.max(1, Math.floor((plot.clientWidth - 70) / (Math.min(longest, 34) * 7 + 34)));
     try {
       await window.vegaEmbed(plot, full, { actions: false, renderer: "svg", tooltip: { theme: theme() } });
       // The drawing is described by its box; its parts would only be read one by one.
@@ -146,6 +149,8 @@
       figure.querySelector(".show")?.addEventListener("click", (event) => showNumbers(event.currentTarget, figure));
       figure.querySelector(".save")?.addEventListener("click", () => save(figure));
     });
+    // Paper shows all of a page, seen or not.
+    addEventListener("beforeprint", () => document.querySelectorAll("figure.chart:not([data-drawn])").forEach(draw));
     const search = document.querySelector(".search");
     search?.addEventListener("input", () => {
       const wanted = search.value.trim().toLowerCase();

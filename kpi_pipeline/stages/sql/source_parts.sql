@@ -1,6 +1,6 @@
 -- The parts of live sources that kpi.toml names, and how whole each is landed up to the as-of day.
 with missing as (
-    select source, part, sum(last_day - first_day + 1)::bigint as days
+    select source, part, sum(last_day - first_day + 1)::bigint as days, max(last_day) as last_day
     from temp.missing_days
     group by source, part
 ),
@@ -18,7 +18,8 @@ select
     case
         when p.problem is not null then 'failing'
         when c.last_day is null then 'never fetched'
-        when m.days > 0 then 'behind'
+        when m.last_day = $as_of::date then 'behind'
+        when m.days > 0 then 'gaps'
         else 'whole'
     end as state,
     c.last_day as covered_until,
