@@ -1158,10 +1158,10 @@ def test_how_whole_parts_are(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> 
     assert since == near(NIGHT)
     assert loaded(con, fetched, day(3, 9), query) == [
         ("failing", "failing", None, 37, since.replace(tzinfo=None)),
-        ("gap", "behind", day(3, 9), 4, None),
+        ("gap", "gaps", day(3, 9), 4, None),
         ("lag", "whole", day(3, 6), 0, None),
         ("never", "never fetched", None, 37, None),
-        ("touched", "behind", day(3, 9), 12, None),
+        ("touched", "gaps", day(3, 9), 12, None),
         ("whole", "whole", day(3, 9), 0, None),
     ]
     fetched.clock.turn(days=1)
@@ -1174,7 +1174,7 @@ def test_how_whole_parts_are(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> 
     ]
     # As of an earlier day it is as whole as it is now, up to there.
     assert loaded(con, fetched, day(2, 20), f"{query} where part in ('gap', 'lag')") == [
-        ("gap", "behind", day(2, 20), 4, None),
+        ("gap", "gaps", day(2, 20), 4, None),
         ("lag", "whole", day(2, 20), 0, None),
     ]
     source.instead = {}
