@@ -378,6 +378,12 @@ class Edition:
         return self._records("select * from exclusions order by rule_id") if self._internal else []
 
     @cached_property
+    def newest_data(self) -> dict[str, date | None]:
+        """Of each source that is connected the newest day; None: there is no data yet."""
+        rows = self._rows("select source, newest_data from data_health where freshness <> 'not connected'")
+        return dict(rows)
+
+    @cached_property
     def freshness(self) -> dict[str, tuple[date, bool]]:
         """Of each source with a deadline the newest day, and whether it is late: others may rest and be up to date."""
         rows = self._rows(

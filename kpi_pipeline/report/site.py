@@ -5,7 +5,6 @@ What belongs here: which pages there are, and what is on each. What never does: 
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,6 +23,7 @@ from kpi_pipeline.published import Published, connect
 from kpi_pipeline.report import charts, words
 from kpi_pipeline.report.charts import Chart
 from kpi_pipeline.report.edition import Audience, Edition, Figure, Kpi, Point, Score
+from kpi_pipeline.report.folders import replaced
 
 SITE = "site"
 AUDIENCES: tuple[Audience, ...] = ("internal", "external")
@@ -149,7 +149,7 @@ def write(folder: Path, tell: Tell = lambda _done, _total, _what: None) -> Path:
         NotPublishedError: nothing is published there yet.
     """
     target = folder / SITE
-    with connect(folder) as published, folders.replaced(target) as aside:
+    with connect(folder) as published, replaced(target) as aside:
         build(published, aside, tell)
     return target
 

@@ -35,12 +35,17 @@ def test_a_reader_goes_on_with_the_version_that_it_began_with(tmp_path: Path) ->
     assert found(begun) == {"a.txt": "one", "b.txt": "one"}
 
 
+def build_half(folder: Path) -> None:
+    with replaced(folder) as aside:
+        (aside / "a.txt").write_text("half")
+        raise RuntimeError
+
+
 def test_a_build_that_fails_changes_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     build(folder, "one")
-    with pytest.raises(RuntimeError), replaced(folder) as aside:
-        (aside / "a.txt").write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        build_half(folder)
     assert found(folder) == {"a.txt": "one", "b.txt": "one"}
     build(folder, "two")
     assert found(folder) == {"a.txt": "two", "b.txt": "two"}
@@ -54,9 +59,10 @@ def test_a_killed_swap_is_mended_by_the_next(tmp_path: Path, killed_at: str) -> 
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, killed_at, die)
-        build(folder, "two")
+        with pytest.raises(KeyboardInterrupt):
+            build(folder, "two")
     assert found(folder) == {"a.txt": "one", "b.txt": "one"}
     build(folder, "three")
     assert found(folder) == {"a.txt": "three", "b.txt": "three"}
