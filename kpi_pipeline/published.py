@@ -228,7 +228,7 @@ def connect(folder: Path | str | None = None, frames: Frames = "polars", exact: 
             "frames of pandas",
             got="no pandas in this environment",
             expected="pandas 2.3 or newer",
-            fix="pip install pandas, which is in this project's extra notebooks; or take frames of Polars, which are there.",
+            fix="pip install pandas, or this project with its extra notebooks; or take frames of Polars.",
         )
     roots = [Path(folder).expanduser()] if folder is not None else settings.data_dirs()
     for place in (place for root in roots for place in (root, root / DATABASE, root / "published" / DATABASE)):
