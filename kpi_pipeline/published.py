@@ -85,8 +85,6 @@ class Published:
     def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> Any:
         """What a query gives, as a frame. Values go into `parameters`, as `$name` in the query."""
         relation = self._con.sql(query, params=dict(parameters)) if parameters else self._con.sql(query)
-        if relation is None:  # a statement that gives nothing, such as create temp table
-            return None
         if self.frames == "pandas":
             return relation.pl().to_pandas() if self.exact else relation.df()
         frame = relation.pl()
