@@ -1,6 +1,9 @@
 """The client for notebooks on what the sample's run published: right frames, helpful errors, a night per connection."""
 
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -14,6 +17,7 @@ import pytest
 from kpi_pipeline import published
 from kpi_pipeline.published import NotPublishedError, Published
 from kpi_pipeline.stages.publish import VIEWS, swap_in
+from kpi_pipeline_tests.end_to_end.commands import PROJECT, environment
 from kpi_pipeline_tests.end_to_end.commands import published as plain
 
 MAU = "impact.monthly_active_users"
@@ -159,3 +163,23 @@ def test_a_connection_keeps_its_night(sample_data: Path, tmp_path: Path) -> None
         assert not first.path.exists()
     with published.connect(folder) as newest:
         assert numbers(newest)[2] > before[2]  # type: ignore[operator]
+
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+SHOWN = re.findall(r"^```python\n(.*?)^```\n\n```\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize(("code", "output"), SHOWN, ids=["client", "plain duckdb"])
+def test_what_the_readme_shows(code: str, output: str, sample_data: Path, tmp_path: Path) -> None:
+    """As in a project's folder, where data/ is."""
+    (tmp_path / "data").symlink_to(sample_data)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(PROJECT), PYTHONIOENCODING="utf-8"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == output.strip()
