@@ -396,6 +396,12 @@ def _parsed(path: Path, text: bytes) -> Config:
 
 
 def _environment() -> Environment:
+    return _environment_of(*(os.environ.get(f"KPI_{name.upper()}") for name in Environment.model_fields))
+
+
+@lru_cache(maxsize=8)
+def _environment_of(*_values: str | None) -> Environment:
+    """By what the variables are: a run asks at each of its many steps."""
     try:
         return Environment()
     except ValidationError as error:
