@@ -32,7 +32,7 @@ ROOMS = (
 SLIDE_PPI = 72  # the slide is 1920 by 1080 points
 CHART_PPI = 144  # twice the size that it is read at
 # What a spreadsheet takes for a formula; the site's CSV has the same rule.
-FORMULA = re.compile(r"[=+@\t\r]|-(?![\d.])")
+FORMULA = re.compile(r"(?!-[\d.]+$)[-=+@\t\r]")
 Tell = Callable[[int, int, str], None]
 
 
