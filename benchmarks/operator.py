@@ -107,7 +107,8 @@ def _deliver(folder: Path, until: date) -> None:
     first = until.replace(day=1) if list((folder / "hub_activity").glob("more-*")) else date.min
     with duckdb.connect() as con:
         months = con.execute(
-            f"select distinct date[:7] from '{folder}/people.parquet' where date between ? and ?", [f"{first}", f"{until}"]
+            f"select distinct date[:7] from '{folder}/people.parquet' where date between ? and ?",
+            [f"{first}", f"{until}"],
         ).fetchall()
         for (month,) in months:
             con.execute(
