@@ -146,13 +146,17 @@ def _correct_for_people_in_many_cells(con: Connection) -> None:
     """Whoever was in several cells of a member was counted in each: taken away, and counted by the union instead."""
     run(con, f"create or replace temp table words_in_many as {sql('rolling', 'words_in_many_cells')}")
     _see(con, "from temp.words_in_many")
-    run(con, f"create or replace temp table gaps_in_many as {sql('rolling', 'gaps')}", WINDOWS)
-    _see_gaps(
+    run(
         con,
-        "select member_id, 1 as sign, from_date, to_date from temp.gaps_in_many union all "
-        "select p.member_id, -1, g.from_date, g.to_date from temp.cell_gaps g "
-        "join temp.pairs p on p.cell = g.member_id and p.person_key = g.person_key",
+        f"create or replace temp table gaps_in_many as select 1 as sign, * from ({sql('rolling', 'gaps')})",
+        WINDOWS,
     )
+    run(
+        con,
+        "insert into temp.gaps_in_many by name select -1 as sign, p.member_id, g.from_date, g.to_date "
+        "from temp.cell_gaps g join temp.pairs p on p.cell = g.member_id and p.person_key = g.person_key",
+    )
+    _see_gaps(con, "from temp.gaps_in_many")
     run(con, f"insert into temp.parts by name {sql('rolling', 'flows')}", WINDOWS)
     run(
         con,
@@ -238,7 +242,8 @@ def _add_day(con: Connection, day: date) -> None:
     run(con, "create or replace temp table today as from temp.changes where date = $day::date", that)
     for name in ("around", "toggled", "first_days"):
         run(con, f"create or replace temp table {name} as {sql('rolling', name)}", that)
-    _see_gaps(con, sql("rolling", "gaps_of_day").replace("$day", f"'{day}'"))
+    run(con, f"create or replace temp table day_gaps as {sql('rolling', 'gaps_of_day')}", that)
+    _see_gaps(con, "from temp.day_gaps")
     run(con, f"insert into temp.parts by name {sql('rolling', 'flows')}", WINDOWS)
     run(
         con,
@@ -249,7 +254,7 @@ def _add_day(con: Connection, day: date) -> None:
     _change_user_days(con, "today", day, day)
     _change_first_seen(con, day)
     run(con, "drop view temp.gaps")
-    for name in ("today", "around", "toggled", "first_days"):
+    for name in ("today", "around", "toggled", "day_gaps", "first_days"):
         run(con, f"drop table temp.{name}")
 
 
