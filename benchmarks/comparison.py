@@ -13,7 +13,7 @@ import duckdb
 
 from benchmarks import contenders, metric_layer
 from benchmarks.contenders import CONTENDERS, Contender, Task
-from benchmarks.data import DAYS, LAST, fill_members
+from benchmarks.data import DAYS, LAST, fill_members, user_days
 from benchmarks.measuring import Say, connect, cpu_seconds, in_own_process, seconds
 from kpi_pipeline import rolling
 from kpi_pipeline.contracts import WAREHOUSE
@@ -56,14 +56,14 @@ def differences(one: Path, other: Path, first: Any) -> int:
     return int(found[0][0])
 
 
-def compare(user_days: Path, room: Path, days: int, say: Say, only: tuple[str, ...] = ()) -> dict[str, Any]:
+def compare(source: Path, room: Path, days: int, say: Say, only: tuple[str, ...] = ()) -> dict[str, Any]:
     """Runs the floor, the engine and the contenders that are installed; raises where numbers differ."""
     first = LAST - timedelta(days=days - 1)
 
     def run(name: str, contender: Contender) -> tuple[dict[str, Any], Task]:
         share = contender.share
         begin = LAST - timedelta(days=max(round(days * share), 1) - 1)
-        task = Task(user_days, begin if share < 1 else first, LAST, room / name, metric_layer.sql())
+        task = Task(source, begin if share < 1 else first, LAST, room / name, metric_layer.sql())
         shutil.rmtree(task.room, ignore_errors=True)
         task.room.mkdir(parents=True)
         say(f"comparison: {contender.title}{f', {share:.0%} of the days' if share < 1 else ''}")
@@ -100,6 +100,6 @@ def compare(user_days: Path, room: Path, days: int, say: Say, only: tuple[str, .
     }
 
 
-def measure(folder: Path, say: Say, only: tuple[str, ...] = ()) -> dict[str, Any]:
+def measure(folder: Path, rows: int, say: Say, only: tuple[str, ...] = ()) -> dict[str, Any]:
     """On the user-days of the engine's own measurement."""
-    return compare(folder / "user_days", folder / "contenders", DAYS, say, only)
+    return compare(user_days(folder, rows, say), folder / "contenders", DAYS, say, only)

@@ -1,4 +1,4 @@
-"""The SQL that MetricFlow generates for `user_days.yaml`: kept in `generated.sql`, and made anew where it is installed."""
+"""MetricFlow's SQL for `user_days.yaml`: kept in `generated.sql`, or made anew where it is installed."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -228,11 +228,8 @@ def _add_difference(con: Connection, days: Sequence[date]) -> None:
         "delete from facts.flows where dau = 0 and date between $first::date and $last::date",
         {"first": days[0], "last": days[-1]},
     )
-    run(
-        con,
-        f"create or replace temp table restate as select member_id, from_date, to_date from ({sql('rolling', 'restated')})",
-        WINDOWS,
-    )
+    restated = f"select member_id, from_date, to_date from ({sql('rolling', 'restated')})"
+    run(con, f"create or replace temp table restate as {restated}", WINDOWS)
     for name in ("parts", "difference", "starts"):
         run(con, f"drop table temp.{name}")
 
@@ -259,7 +256,7 @@ def _add_day(con: Connection, day: date) -> None:
 
 
 def _change_first_seen(con: Connection, day: date) -> None:
-    """The first days in cells and, with them, who is new where; a first day that went is looked for in all later ones."""
+    """First days in cells, and so who is new where. The next one after a first day that went may be any later day."""
     if scalar(con, "select exists (from temp.first_days where is_lost)"):
         run(
             con,
