@@ -74,25 +74,23 @@ def _leaf(name: str, found: dict[str, Any]) -> tuple[str, str]:
 
 
 def _comparison(found: dict[str, Any]) -> str:
-    ours, floor = found["engine"], found["floor"]
-    rows = [
-        (f"**{OURS}**, with loading", "all", _s(ours["seconds"]), _s(ours["seconds"]), "1", _mib(ours)),
-        ("one `count(distinct)` pass: DAU of everybody", "all", _s(floor["seconds"]), _s(floor["seconds"]),
-         f"{floor['seconds'] / ours['seconds']:.2f}", _mib(floor)),
-    ]  # fmt: skip
-    for other in found["contenders"].values():
-        share = other.get("share_of_days")
-        rows.append(
-            (
-                f"{other['title']}: one grain",
-                f"{share:.0%}" if share else "all",
-                _s(other["seconds"]),
-                _s(other["seconds_for_all_days"]) + (" (worked out)" if share else ""),
-                f"{other['times_ours']:.1f}",
-                _mib(other),
-            )
+    ours, hubs, floor = found["engine"], found["engine_one_grain"], found["floor"]
+
+    def row(title: str, one: dict[str, Any]) -> tuple[str, ...]:
+        share, whole = one.get("share_of_days"), one["seconds_for_all_days"]
+        return (
+            title,
+            _s(one["seconds"]) + (f", on {share:.0%} of the days" if share else ""),
+            _s(whole),
+            f"{whole / ours['seconds']:.1f}",
+            f"{whole / hubs['seconds']:.1f}",
+            _mib(one),
         )
-    head = ("", "days", "seconds", "for all days", "times ours", "peak memory")
+
+    rows = [row("one `count(distinct)` pass: DAU of everybody", floor)]
+    rows += [row(f"**{OURS}**", ours), row("**this engine: one grain**", hubs)]
+    rows += [row(f"{other['title']}: one grain", other) for other in found["contenders"].values()]
+    head = ("", "seconds", "for all days", "times the engine's five grains", "times its one grain", "peak memory")
     image = f"![Seconds for three years of days](images/{CHART.name})"
     return f"### Side by side\n\n{_rows(head, rows)}\n\n{image}"
 
