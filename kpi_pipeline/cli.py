@@ -1,6 +1,8 @@
 """The command line: `kpi run`, `kpi report`, and others. It asks and shows; what is done is elsewhere."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +33,14 @@ def _console() -> Console:
     """A terminal as wide as it is; a log file wide enough for tables."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+@contextmanager
+def _telling(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar, and what moves it; nothing where nobody looks."""
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("looking at what is published")
+        yield lambda done, total, what: progress.update(task, total=total, completed=done, description=what)
 
 
 def _day(moment: datetime | None) -> date | None:
@@ -82,6 +92,37 @@ def scorecard(
 
 
 @app.command()
+def report(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    quarter: Annotated[
+        str | None, typer.Option("--quarter", help="Such as 2026Q3: its pack for stakeholders outside.")
+    ] = None,
+) -> None:
+    """Write what stakeholders look at, from what is published: the web report, or the pack of a quarter."""
+    from kpi_pipeline.report import pack, site
+
+    console = _console()
+    folder = settings.load(config, data_dir).published_dir
+    with _telling(console) as tell:
+        target = pack.build(folder, quarter, tell=tell) if quarter else site.write(folder, tell)
+    hint = "" if quarter else ": open internal/index.html or external/index.html"
+    console.print(f"Wrote {target}{hint}", soft_wrap=True)
+
+
+@app.command()
+def export(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Write every published table as CSV and Parquet, with a datapackage.json that explains them."""
+    from kpi_pipeline.report import exports
+
+    console = _console()
+    folder = settings.load(config, data_dir).published_dir
+    with _telling(console) as tell:
+        target = exports.write(folder, tell=tell)
+    console.print(f"Wrote {target}", soft_wrap=True)
+
+
+@app.command()
 def doctor(config: ConfigOption = None, data_dir: DataOption = None, as_of: AsOfOption = None) -> None:
     """Say what is configured, what is reachable and what is missing, and what to do about it."""
     from kpi_pipeline import checkup
@@ -89,21 +130,6 @@ def doctor(config: ConfigOption = None, data_dir: DataOption = None, as_of: AsOf
     console = _console()
     if not checkup.show(config, data_dir, _day(as_of), console):
         raise typer.Exit(1)
-
-
-@app.command()
-def report(config: ConfigOption = None, data_dir: DataOption = None) -> None:
-    """Write the web report of what is published; the asset published/site does the same every night."""
-    from kpi_pipeline.report import site
-
-    console = _console()
-    folder = settings.load(config, data_dir).published_dir
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("looking at what is published")
-        target = site.write(
-            folder, lambda done, total, what: progress.update(task, total=total, completed=done, description=what)
-        )
-    console.print(f"Wrote {target}: open internal/index.html or external/index.html", soft_wrap=True)
 
 
 @app.command()

@@ -143,6 +143,7 @@ def build(catalog: Catalog) -> dg.Definitions:
             published.asset(catalog),
             published.close_last_month,
             published.write_report,
+            published.write_exports,
         ],
         asset_checks=asset_checks.definitions(catalog),
         jobs=[nightly_job, monthly_close_job, registry_job, poll_job],

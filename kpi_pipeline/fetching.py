@@ -32,7 +32,7 @@ from kpi_pipeline.sources.walk import Connector, Cursor, Made
 
 # What comes before the parts: which of them there are. Asked anew by every run.
 PARTS = "(parts)"
-# Unless a run had no budget left for the list, or was killed.
+# Unless a run had no budget left for the list or for anything else, or was killed.
 OLDEST_LIST = timedelta(hours=36)
 NOT_LISTED = (
     "the source doesn't list it any more, though kpi.toml names it: if it has gone for good, name it in leave_out; "
@@ -139,24 +139,15 @@ class _Walk:
         self.files[name] = reply.kept.landed(name)
 
     def _keep(self, question: str, made: Made) -> Answer:
-        try:
-            return self._fetch.keep(
-                self.part,
-                question,
-                made.content,
-                url=redacted_url(made.url),
-                status=made.status,
-                headers=kept_headers(made.headers),
-                received_at=made.received_at,
-            )
-        except OSError as error:
-            # Our own disk, and no fault of the part: nothing more can be kept.
-            raise LandingError(
-                self._fetch.folder,
-                got=error.strerror,
-                expected="room to keep what a source answers",
-                fix="Make room, or mend the disk; the next run goes on where this one stopped.",
-            ) from error
+        return self._fetch.keep(
+            self.part,
+            question,
+            made.content,
+            url=redacted_url(made.url),
+            status=made.status,
+            headers=kept_headers(made.headers),
+            received_at=made.received_at,
+        )
 
     def _repeated(self, known: Answer) -> Reply:
         """An answer that is on disk; the bytes of a large one stay there."""
@@ -275,6 +266,7 @@ class _Fetch:
         parts = self._parts()
         self._fetch_all(self._by_age([part for part in parts if part not in self.problems]))
         self._refuse_if_nothing_ever_came(parts)
+        self._keep_a_list_that_left_nothing(parts)
         self._commit(parts)
         self._fetch_again(parts)
         self.tell(self.progress.words())
@@ -285,7 +277,7 @@ class _Fetch:
             finished=tuple(sorted(self.finished)),
             notes=self.notes,
             problems=self.problems,
-            unfinished=tuple(part for part in parts if part not in self.finished and part not in self.problems),
+            unfinished=self._unfinished(parts),
             pages=self.progress.pages,
             rows=self.progress.rows,
             bytes=self.progress.bytes,
@@ -309,7 +301,7 @@ class _Fetch:
             self.over.discard(PARTS)
             self.budget.is_stopped.set()
             return known
-        except (LandingError, OSError):
+        except LandingError:
             raise
         except Exception as error:
             self.problems = dict.fromkeys(known or [PARTS], _words(error))
@@ -320,9 +312,18 @@ class _Fetch:
         return sorted([*found, *vanished])
 
     def _commit(self, parts: list[str]) -> None:
+        goes_on = {PARTS, *parts} - self.over
         self.open_fetch.commit(
-            self.finished, self.problems, parts, self.clock.now(), carries=self.carries, over=self.over
+            self.finished, self.problems, parts, self.clock.now(), carries=self.carries, goes_on=goes_on
         )
+
+    def _unfinished(self, parts: list[str]) -> tuple[str, ...]:
+        return tuple(part for part in parts if part not in self.finished and part not in self.problems)
+
+    def _keep_a_list_that_left_nothing(self, parts: list[str]) -> None:
+        """Where the list took the whole budget, the next run has it: else each would ask for it, and for no more."""
+        if self._unfinished(parts) and not any(map(self.open_fetch.has_asked, parts)):
+            self.over.discard(PARTS)
 
     def _fetch_again(self, parts: list[str]) -> None:
         """Parts that were begun on an earlier night show what was there then: once more, for what is new since."""
@@ -330,7 +331,7 @@ class _Fetch:
         if not again or self.budget.is_stopped.is_set():
             return
         first = self.finished
-        self.finished, self.over = {}, {PARTS}
+        self.finished, self.over = {}, self.over & {PARTS}
         self._fetch_all(self._by_age(again))
         self._commit(parts)
         self.finished = first | self.finished
@@ -376,14 +377,16 @@ class _Fetch:
                 raise
 
     def _fetch_part(self, part: str) -> None:
-        walk = self._walk(part)
-        if walk.goes_on and self.clock.now() - walk.started_at > OF_THIS_NIGHT:
-            self.went_on.add(part)
         try:
+            walk = self._walk(part)
+            if walk.goes_on and self.clock.now() - walk.started_at > OF_THIS_NIGHT:
+                self.went_on.add(part)
             fetched = self.connector.fetch(walk)
         except BudgetSpentError:
             return
         except LandingError:
+            # Nobody else is asked what can't be kept.
+            self.budget.is_stopped.set()
             raise
         except UnreachableError as error:
             self.problems[part] = _words(error)

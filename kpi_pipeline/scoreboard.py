@@ -1,7 +1,6 @@
 """`kpi scorecard`: the published scorecard in a terminal, or as JSON. Reads what is published; works nothing out."""
 
 import json
-import re
 from dataclasses import asdict, dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kpi_pipeline.errors import ConfigError
+from kpi_pipeline.report.quarter import named
 from kpi_pipeline.stages.publish import DATABASE
 
 STYLES = {"met": "green", "near": "yellow", "missed": "red", "exempt": "cyan"}
@@ -77,7 +77,7 @@ def read(folder: Path, role: str | None, quarter: str | None) -> list[Score]:
         raise ConfigError("--role", got=repr(role), expected=f"one of {', '.join(roles)}", fix="Name one of them.")
     if quarter is None:
         return [score for score in scores if _is_latest(score, scores)]
-    name = _quarter(quarter)
+    name = "{}Q{}".format(*named(quarter))
     chosen = [score for score in scores if _name(score) == name]
     if not chosen:
         known = sorted({_name(score) for score in scores})
@@ -90,13 +90,6 @@ def _is_latest(score: Score, scores: list[Score]) -> bool:
         other.kpi_id == score.kpi_id and other.is_closed == score.is_closed and other.period_start > score.period_start
         for other in scores
     )
-
-
-def _quarter(quarter: str) -> str:
-    found = re.fullmatch(r"(\d{4})-?[Qq]([1-4])", quarter)
-    if found is None:
-        raise ConfigError("--quarter", got=quarter, expected="a calendar quarter, such as 2026Q3", fix="Write it so.")
-    return f"{found[1]}Q{found[2]}"
 
 
 def _name(score: Score) -> str:

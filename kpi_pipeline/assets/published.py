@@ -13,6 +13,7 @@ from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import PUBLISHED, RECORDS
 from kpi_pipeline.landing import Landing, Pruned
+from kpi_pipeline.report import exports
 from kpi_pipeline.settings import Settings
 from kpi_pipeline.stages import checks, cluster_yaml
 from kpi_pipeline.stages.kpi import stamp
@@ -20,6 +21,7 @@ from kpi_pipeline.stages.publish import DATABASE, Health, close_month, publish
 from kpi_pipeline.warehouse import Connection, run, sql
 
 SITE = dg.AssetKey(["published", "site"])
+EXPORTS = dg.AssetKey(["published", "exports"])
 CLOSED_MONTHS = dg.AssetKey(["published", "closed_months"])
 # What each table is made of; their one step waits for all of it. The definitions come from the catalogue.
 READS: dict[str, tuple[str, ...]] = {
@@ -167,3 +169,23 @@ def write_report(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
 
     target = site.write(pipeline.settings().published_dir)
     return dg.MaterializeResult(metadata={"pages": sum(1 for _ in target.rglob("*.html"))})
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            EXPORTS,
+            deps=[key(t.name) for t in PUBLISHED],
+            description="Every published table as CSV and Parquet, in `published/exports`, with a `datapackage.json` "
+            "(Frictionless Data Package) that explains them.",
+            group_name=GROUP,
+            kinds={"csv", "parquet"},
+            freshness_policy=FRESHNESS,
+        )
+    ],
+    name="export",
+)
+def write_exports(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
+    """Writes every published table as files that need no DuckDB, and swaps them in."""
+    target = exports.write(pipeline.settings().published_dir)
+    return dg.MaterializeResult(metadata={"tables": sum(1 for _ in target.glob("*.csv"))})

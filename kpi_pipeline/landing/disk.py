@@ -1,11 +1,12 @@
 """Bytes on disk: written aside and renamed, packed, hashed, read again. What is written is no affair of this module."""
 
+import errno
 import gzip
 import hashlib
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -17,6 +18,31 @@ CHUNK = 1 << 20
 STORED_AS_IS = (".gz", ".parquet")
 TEMPORARY = ".tmp-"
 TORN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
+# What a disk says that takes no more, and no server.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+
+
+@contextmanager
+def on_our_disk(folder: Path, only: Collection[int] | None = None) -> Iterator[None]:
+    """What the disk refuses is no fault of a part or a source: nothing more can be kept.
+
+    Args:
+        only: the numbers of errors that are surely the disk's, where others happen too.
+
+    Raises:
+        LandingError: the disk refuses something.
+    """
+    try:
+        yield
+    except OSError as error:
+        if only is not None and error.errno not in only:
+            raise
+        raise LandingError(
+            folder,
+            got=error.strerror or type(error).__name__,
+            expected="room to keep what a source answers",
+            fix="Make room, or mend the disk; the next run goes on where this one stopped.",
+        ) from error
 
 
 def place_of(folder: Path, sha256: str, *, as_is: bool) -> Path:

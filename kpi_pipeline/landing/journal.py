@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -24,11 +24,22 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from kpi_pipeline.days import Days
 from kpi_pipeline.errors import LandingError
 from kpi_pipeline.landing import manifests
-from kpi_pipeline.landing.disk import TEMPORARY, copy, hashed, place_of, sync, write_packed, written_aside
+from kpi_pipeline.landing.disk import (
+    FULL,
+    TEMPORARY,
+    copy,
+    hashed,
+    on_our_disk,
+    place_of,
+    sync,
+    write_packed,
+    written_aside,
+)
 from kpi_pipeline.landing.model import LandedFile, Manifest, PartState
 
 OPEN = "open.jsonl"
-# A walk that began longer ago begins anew: its first pages would stand beside much newer ones.
+# A walk that nobody has gone on with for so long begins anew: its first pages would stand beside much newer ones. One
+# that gets something of a budget every night goes on for as many as it takes.
 OLDEST_WALK = timedelta(days=3)
 
 
@@ -123,7 +134,9 @@ class OpenFetch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._journal.close()
+        # A line for which there was no room is still waiting to be written: whoever wrote it was told.
+        with suppress(OSError):
+            self._journal.close()
 
     def state(self, part: str) -> PartState:
         """How far a part had come before this fetch."""
@@ -133,15 +146,22 @@ class OpenFetch:
         """Begins a part, or goes on with it as it was begun; and whether it goes on.
 
         One that had no answer yet begins anew: it would only be told what was so when it was asked in vain.
+
+        Raises:
+            LandingError: the disk is full.
         """
-        with self._lock:
+        with self._lock, on_our_disk(self.folder):
             known = self._parts.get(part)
-            if known is not None and known.answers and now - known.begun.started_at <= oldest:
+            if known is not None and known.answers and now - known.answers[-1].received_at <= oldest:
                 return known.begun, True
             begun = Begun(part=part, started_at=now, cursor=self.state(part).cursor)
             self._append(_JournalLine(begun=begun))
             self._parts[part] = _Part(begun)
             return begun, False
+
+    def has_asked(self, part: str) -> bool:
+        """Whether this run has asked something of a part, and was answered."""
+        return part in self._asked
 
     def answered(self, part: str, question: str) -> Answer | None:
         """The answer that a question got before this run was started; of several, one after the other."""
@@ -160,43 +180,55 @@ class OpenFetch:
         headers: Mapping[str, str],
         received_at: datetime,
     ) -> Answer:
-        """Keeps an answer: its bytes first, then the line that names them."""
-        if isinstance(content, bytes):
-            digest, size, as_is = sha256(content).hexdigest(), len(content), False
-        else:
-            (digest, size), as_is = hashed(content), content.name.lower().endswith((".gz", ".parquet"))
-        target = place_of(self.folder, digest, as_is=as_is)
-        if not target.exists():
+        """Keeps an answer: its bytes first, then the line that names them.
+
+        Raises:
+            LandingError: the disk is full.
+        """
+        with on_our_disk(self.folder):
             if isinstance(content, bytes):
-                write_packed(target, content)
+                digest, size, as_is = sha256(content).hexdigest(), len(content), False
             else:
-                copy(content, target, digest, as_is=as_is)
-        answer = Answer(
-            part=part,
-            question=question,
-            url=url,
-            status=status,
-            headers=dict(headers),
-            received_at=received_at,
-            sha256=digest,
-            bytes=size,
-            object=target.relative_to(self.folder).as_posix(),
-            is_packed=not as_is,
-        )
-        with self._lock:
-            self._append(_JournalLine(answer=answer))
-            self._parts[part].answers.append(answer)
-            self._asked.add(part)
+                (digest, size), as_is = hashed(content), content.name.lower().endswith((".gz", ".parquet"))
+            target = place_of(self.folder, digest, as_is=as_is)
+            if not target.exists():
+                if isinstance(content, bytes):
+                    write_packed(target, content)
+                else:
+                    copy(content, target, digest, as_is=as_is)
+            answer = Answer(
+                part=part,
+                question=question,
+                url=url,
+                status=status,
+                headers=dict(headers),
+                received_at=received_at,
+                sha256=digest,
+                bytes=size,
+                object=target.relative_to(self.folder).as_posix(),
+                is_packed=not as_is,
+            )
+            with self._lock:
+                self._append(_JournalLine(answer=answer))
+                self._parts[part].answers.append(answer)
+                self._asked.add(part)
         return answer
 
     @contextmanager
     def aside(self, suffix: str) -> Iterator[Path]:
-        """A place for a file until it is kept. What a killed run leaves there goes with the next fetch."""
-        descriptor, name = tempfile.mkstemp(suffix, TEMPORARY, self.folder)
-        os.close(descriptor)
+        """A place for a file until it is kept. What a killed run leaves there goes with the next fetch.
+
+        Raises:
+            LandingError: the disk is full.
+        """
+        with on_our_disk(self.folder):
+            descriptor, name = tempfile.mkstemp(suffix, TEMPORARY, self.folder)
+            os.close(descriptor)
         path = Path(name)
         try:
-            yield path
+            # What is written there comes from elsewhere, where something else may go wrong.
+            with on_our_disk(self.folder, FULL):
+                yield path
         finally:
             path.unlink(missing_ok=True)
 
@@ -212,7 +244,7 @@ class OpenFetch:
         at: datetime,
         *,
         carries: bool,
-        over: Collection[str],
+        goes_on: Collection[str],
     ) -> Manifest:
         """Writes the manifest: from here on what the finished parts landed counts, and their cursors have moved.
 
@@ -220,7 +252,7 @@ class OpenFetch:
             problems: why other parts didn't get through, by part.
             wanted: the parts that the configuration names.
             carries: files of parts that didn't get through stay: what isn't in the newest manifest doesn't count.
-            over: parts whose answers so far are of no use to the next fetch; with the others it goes on.
+            goes_on: parts whose answers so far are of use to the next fetch; those of others are forgotten.
         """
         landed = [file for part in sorted(finished) for file in finished[part].files]
         if carries and self.previous:
@@ -240,7 +272,7 @@ class OpenFetch:
         for path in sorted({(self.folder / file.object).parent for file in landed} | {self.folder / "objects"}):
             sync(path)
         manifests.add(self.folder, manifest)
-        self.forget({part for part in self._parts if part in over or part not in wanted})
+        self.forget(self._parts.keys() - set(goes_on))
         self.previous = manifest
         return manifest
 
@@ -259,8 +291,9 @@ class OpenFetch:
                 for part, state in before.items()
             },
         )
-        manifests.add(self.folder, manifest)
+        # First: what an earlier run was answered would go on from where it was, and not from the beginning.
         self.forget(parts)
+        manifests.add(self.folder, manifest)
         self.previous = manifest
 
     def forget(self, parts: Collection[str]) -> None:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from kpi_pipeline.errors import LandingError
 from kpi_pipeline.landing import manifests
-from kpi_pipeline.landing.disk import STORED_AS_IS, TEMPORARY, copy, hashed, place_of, sync
+from kpi_pipeline.landing.disk import STORED_AS_IS, TEMPORARY, copy, hashed, on_our_disk, place_of, sync
 from kpi_pipeline.landing.journal import OpenFetch, objects_of_open_fetch
 from kpi_pipeline.landing.model import LandedFile, Manifest
 
@@ -78,12 +78,16 @@ class Landing:
         """A fetch from a live source: what came is kept as it comes, so that one that was killed goes on.
 
         Nothing of it counts before it is committed.
+
+        Raises:
+            LandingError: another run has been at it for long, or the disk is full.
         """
-        folder = self._prepare(source)
-        with _alone(folder):
-            _delete_leftovers(folder)
-            with OpenFetch(folder, source, kind) as fetch:
-                yield fetch
+        with on_our_disk(self.root / source):
+            folder = self._prepare(source)
+            with _alone(folder):
+                _delete_leftovers(folder)
+                with OpenFetch(folder, source, kind) as fetch:
+                    yield fetch
 
     def manifests(self, source: str) -> list[Manifest]:
         """All fetches of a source, oldest first.

@@ -71,6 +71,11 @@ class Chart:
         return kind(self.kind, self.unit, self.period, tuple(name for name, is_there in layers.items() if is_there))
 
     @property
+    def has_values(self) -> bool:
+        """Whether there is anything to draw; without, it would be an empty frame."""
+        return any(row[3] for row in self.rows)
+
+    @property
     def unsettled(self) -> list[str]:
         """What its values are, other than final; where they can be told apart."""
         if self.kind not in ("line", "bars"):
@@ -81,8 +86,6 @@ class Chart:
     def described(self) -> str:
         """What it shows, in a sentence, for who doesn't see it."""
         values = [row for row in self.rows if row[3]]
-        if not values:
-            return f"{self.title}: no values yet."
         first, last = values[0], values[-1]
         return (
             f"{self.title}: {len(values)} values from {first[2]} to {last[2]}; the last is {last[3]} {self.unit}."

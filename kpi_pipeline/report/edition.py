@@ -5,7 +5,7 @@ What belongs here: which rows, as records. What never does: how they look, and a
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
@@ -30,7 +30,12 @@ where
     )
 """
 SERIES = """
-select kpi_id, grain, member, period, period_start, period_end, value, previous_value, change, change_percent, n, status
+select
+    kpi_id, grain, member, period, period_start, period_end, value,
+    case when is_previous_external or $internal then previous_value end,
+    case when is_previous_external or $internal then change end,
+    case when is_previous_external or $internal then change_percent end,
+    n, status
 from report_series
 where (is_external or $internal) and (strpos(grain, ':') = 0 or grain = 'organisation:clusters_covered')
 order by kpi_id, grain, member, period, period_end
@@ -42,6 +47,16 @@ from report_series
 where (is_external or $internal) and grain like own_grain || ':%' and member = own_member and value is not null
 qualify row_number() over (partition by kpi_id, grain order by period_end desc, period_start desc) = 1
 order by kpi_id, grain
+"""
+# A value that is withheld from outside must not be worked out from how another one changed, either.
+QUARTERS = """
+select
+    kpi_id, grain, member, is_closed, period, period_start, period_end, value, n, status,
+    [before_value, change, change_percent], before_status, is_before_external or $internal,
+    [year_ago_value, year_change, year_change_percent], year_ago_status, is_year_ago_external or $internal
+from kpi_quarters
+where quarter_start = $start and (is_external or $internal) and strpos(grain, ':') = 0
+order by kpi_id, grain, member
 """
 
 
@@ -69,6 +84,32 @@ class Point:
     percent: Decimal | None
     n: int | None
     status: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An earlier value, and how a later one differs from it."""
+
+    value: Decimal
+    status: str
+    change: Decimal | None
+    percent: Decimal | None
+
+
+@dataclass(frozen=True)
+class Quarterly:
+    """What a member of a grain was in a quarter, as `kpi_quarters` has it; None: there is nothing to compare with."""
+
+    member: str
+    is_closed: bool
+    period: str
+    start: date
+    end: date
+    value: Decimal | None
+    n: int | None
+    status: str
+    before: Compared | None
+    year_ago: Compared | None
 
 
 @dataclass(frozen=True)
@@ -251,6 +292,25 @@ class Edition:
         """The at most four KPIs of the first screen."""
         return [kpi for kpi in self.kpis.values() if kpi.headline]
 
+    def quarter(self, start: date) -> dict[str, dict[str, dict[str, Quarterly]]]:
+        """What every KPI was in the quarter that begins on a day: by KPI, grain and member."""
+        found: dict[str, dict[str, dict[str, Quarterly]]] = {}
+        for row in self._rows(QUARTERS, start=start, internal=self._internal):
+            kpi_id, grain, *own = row[:-6]
+            before, year_ago = _compared(*row[-6:-3]), _compared(*row[-3:])
+            value = Quarterly(*(*own, before, year_ago))
+            found.setdefault(kpi_id, {}).setdefault(grain, {})[value.member] = value
+        return found
+
+    @cached_property
+    def first_quarter(self) -> date | None:
+        """The first day of the first quarter in which a KPI has a value."""
+        rows = self._rows(
+            "select min(quarter_start) from kpi_quarters where value is not null and (is_external or $internal)",
+            internal=self._internal,
+        )
+        return rows[0][0]  # type: ignore[no-any-return]
+
     @cached_property
     def scores(self) -> list[Score]:
         """The scorecard, oldest period first; the external edition has that of external KPIs."""
@@ -260,7 +320,7 @@ class Edition:
             "inner join scorecard_details as d using (kpi_id, role, period_start, period_end) "
             "order by s.role, s.kpi_id, s.period_start"
         )
-        return [Score(*row) for row in rows if row[0] in self.kpis and self._may_be_shown(row)]
+        return [self._shown(Score(*row)) for row in rows if row[0] in self.kpis and self._may_be_shown(row)]
 
     def _may_be_shown(self, row: tuple[Any, ...]) -> bool:
         """A score whose value is withheld from outside is withheld with it."""
@@ -268,6 +328,14 @@ class Edition:
             return True
         kpi_id, start, end = row[0], row[2], row[3]
         return any((point.start, point.end) == (start, end) for point in self.kpis[kpi_id].own)
+
+    def _shown(self, score: Score) -> Score:
+        """The score, without the value before where that is withheld."""
+        if self._internal or score.previous is None:
+            return score
+        before = (score.start - timedelta(days=1), score.previous)
+        own = self.kpis[score.kpi_id].own
+        return score if any((point.end, point.value) == before for point in own) else replace(score, previous=None)
 
     @cached_property
     def notes(self) -> list[Note]:
@@ -310,6 +378,12 @@ class Edition:
         return self._records("select * from exclusions order by rule_id") if self._internal else []
 
     @cached_property
+    def newest_data(self) -> dict[str, date | None]:
+        """Of each source that is connected the newest day; None: there is no data yet."""
+        rows = self._rows("select source, newest_data from data_health where freshness <> 'not connected'")
+        return dict(rows)
+
+    @cached_property
     def freshness(self) -> dict[str, tuple[date, bool]]:
         """Of each source with a deadline the newest day, and whether it is late: others may rest and be up to date."""
         rows = self._rows(
@@ -319,6 +393,11 @@ class Edition:
 
     def _records(self, query: str) -> list[dict[str, Any]]:
         return self.published.records(query)
+
+
+def _compared(numbers: list[Decimal | None], status: str | None, may_be_shown: bool | None) -> Compared | None:
+    value, change, percent = numbers
+    return Compared(value, status or "", change, percent) if value is not None and may_be_shown else None
 
 
 def _tuples(row: tuple[Any, ...]) -> Any:

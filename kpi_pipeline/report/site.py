@@ -5,7 +5,6 @@ What belongs here: which pages there are, and what is on each. What never does: 
 """
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,7 +23,7 @@ from kpi_pipeline.published import Published, connect
 from kpi_pipeline.report import charts, words
 from kpi_pipeline.report.charts import Chart
 from kpi_pipeline.report.edition import Audience, Edition, Figure, Kpi, Point, Score
-from kpi_pipeline.stages.publish import ASIDE, swap_folder
+from kpi_pipeline.report.folders import replaced
 
 SITE = "site"
 AUDIENCES: tuple[Audience, ...] = ("internal", "external")
@@ -150,12 +149,8 @@ def write(folder: Path, tell: Tell = lambda _done, _total, _what: None) -> Path:
         NotPublishedError: nothing is published there yet.
     """
     target = folder / SITE
-    with connect(folder) as published:
-        aside = folder / f"{ASIDE}-{SITE}"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
+    with connect(folder) as published, replaced(target) as aside:
         build(published, aside, tell)
-        swap_folder(aside, target)
     return target
 
 
@@ -222,8 +217,10 @@ class _Site:
         if kpi is None:
             return None
         if dimension is None:
-            return charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi_id), DAYS_SHOWN)
-        return charts.by_dimension(kpi, dimension, self.currency, "stacked" if kpi_id in STACKED else None)
+            chart: Chart | None = charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi_id), DAYS_SHOWN)
+        else:
+            chart = charts.by_dimension(kpi, dimension, self.currency, "stacked" if kpi_id in STACKED else None)
+        return chart if chart and chart.has_values else None
 
     def _section(self, section: Section) -> str:
         section.groups = [(kpi, self._charts_of(kpi, DAYS_SHOWN)) for kpi in section.kpis]
@@ -233,10 +230,11 @@ class _Site:
 
     def _charts_of(self, kpi: Kpi, days: int | None = None) -> list[Chart]:
         """Its own values, and those by each dimension that has few enough members to be told apart."""
-        own = [charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi.kpi_id), days)] if kpi.latest else []
+        own = charts.of_kpi(kpi, self.currency, self.edition.notes_on(kpi.kpi_id), days)
         kind: charts.Kind | None = "stacked" if kpi.kpi_id in STACKED else None
         drawn = [charts.by_dimension(kpi, d, self.currency, kind) for d in kpi.dimensions if d != kpi.own_grain]
-        return own + [chart for chart in (charts.against_target(kpi, self.currency), *drawn) if chart is not None]
+        every = (own, charts.against_target(kpi, self.currency), *drawn)
+        return [chart for chart in every if chart and chart.has_values]
 
     def _kpi(self, kpi: Kpi) -> str:
         scores = self.latest_score[kpi.kpi_id]
@@ -298,6 +296,7 @@ class _Site:
             for kpi, points in with_values
             if len(points) > 1
         ]
+        drawn = [chart for chart in drawn if chart.has_values]
         return self._render(
             _community_file(name),
             "community.html.j2",

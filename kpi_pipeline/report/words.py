@@ -6,6 +6,7 @@ from decimal import Decimal
 from hashlib import sha256
 
 NO_VALUE = "no value"
+MINUS = "\N{MINUS SIGN}"
 MONTHS = [
     "January",
     "February",
@@ -91,6 +92,17 @@ def short_day(when: date) -> str:
     return f"{when.day} {MONTHS[when.month - 1][:3]} {when.year}"
 
 
+def short_day_of(text: str) -> str:
+    """The same of a day in ISO 8601."""
+    return short_day(date.fromisoformat(text))
+
+
+def capital(name: str) -> str:
+    """A name of the database, or a phrase, as a heading: Hub activity."""
+    shown = name.replace("_", " ")
+    return shown[:1].upper() + shown[1:]
+
+
 def period(kind: str, start: date, end: date) -> str:
     """What a value covers: September 2026, Q3 2026, the 30 days to 30 Sep 2026."""
     if start == end:
@@ -101,6 +113,11 @@ def period(kind: str, start: date, end: date) -> str:
         return quarter(start)
     days = (end - start).days + 1
     return f"the {days} days to {short_day(end)}" if days <= 31 else f"{short_day(start)} to {short_day(end)}"
+
+
+def month(start: date) -> str:
+    """A month, where there is little room: Sep 2026."""
+    return f"{MONTHS[start.month - 1][:3]} {start.year}"
 
 
 def quarter(start: date) -> str:
@@ -114,7 +131,7 @@ def change(amount: Decimal | None, percent: Decimal | None) -> str:
         return "nothing to compare with"
     if amount == 0:
         return "unchanged"
-    sign = "+" if amount > 0 else "\N{MINUS SIGN}"
+    sign = "+" if amount > 0 else MINUS
     shown = f"{sign}{number(abs(amount))}"
     if percent is not None:
         shown += f" ({sign}{number(abs(percent))} %)"

@@ -3,6 +3,8 @@
 Never here: a number that is not in the world.
 """
 
+from datetime import date
+
 from kpi_pipeline.sample import costs, delivery, metrics, outreach, product, quality, technical
 from kpi_pipeline.sample.simulate import Exclusion, World
 from kpi_pipeline.sample.support import PRODUCTS, ROBOT, TAGGED, companies, tagged
@@ -151,6 +153,10 @@ path = "upstream_work"
 {tickets}
 """
 
+_ANNOTATIONS = """\
+# Dated notes, which stand on the charts of reports. Without `kpis` a note stands on every chart.
+"""
+
 _EXCLUSIONS = """\
 # The register of exclusions: what is left out of the counts, why, and who approved that. Each rule's effect
 # is counted and published. `match` names usernames (whatever their capitals) or a hub; `from` and `to` are
@@ -235,8 +241,9 @@ def config(world: World) -> str:
             as_of=world.period.last, first_day=world.period.first, tickets=_tickets(world), **technical.config()
         )
     ]
-    blocks += [costs.config(world), *(domain.config() for domain in ROLE_DOMAINS), _EXCLUSIONS]
-    return "\n".join([*blocks, *(_exclusion(rule) for rule in world.exclusions)])
+    blocks += [costs.config(world), *(domain.config() for domain in ROLE_DOMAINS), _ANNOTATIONS]
+    exclusions = (_exclusion(rule) for rule in world.exclusions)
+    return "\n".join([*blocks, *_annotations(world), _EXCLUSIONS, *exclusions])
 
 
 def readme(world: World) -> str:
@@ -253,6 +260,28 @@ def _tickets(world: World) -> str:
         tagged=tagged(world),
         products=", ".join(f'{number} = "{name}"' for number, name in PRODUCTS.items()),
     )
+
+
+def _annotations(world: World) -> list[str]:
+    """When terms began, and when the rules of a hub's exclusion began to hold."""
+    first, last = world.period.first, world.period.last
+    terms = {(1, 15): "The spring term begins", (9, 1): "The autumn term begins"}
+    notes = [
+        (date(year, *begins), text, "external")
+        for year in range(first.year, last.year + 1)
+        for begins, text in terms.items()
+    ]
+    notes += [
+        (rule.first, f"A month of {rule.hub.hub_id} is left out: {rule.id}", "internal")
+        for rule in world.exclusions
+        if rule.hub is not None and rule.first is not None
+    ]
+    return [
+        f'[[annotations]]\ndate = {when}\ntext = "{text}"\nkpis = ["impact.monthly_active_users"]\n'
+        f'audience = "{audience}"\n'
+        for when, text, audience in sorted(notes)
+        if first <= when <= last
+    ]
 
 
 def _exclusion(rule: Exclusion) -> str:

@@ -47,6 +47,7 @@ VIEWS = {
     "issues_closed_minus_opened": "Issues closed less opened and reopened, per month, fiscal quarter and week.",
     "upstream_contributions": "Contributions to upstream projects per month and fiscal quarter, by project and kind.",
     "kpi_series": "Values with what kind of period each covers, how it changed, and whether it may be shown outside.",
+    "kpi_quarters": "What each KPI was in a fiscal quarter, beside the quarter before and a year before.",
     "headlines": "The at most four headline KPIs: the newest value and how it changed.",
     "external_values": "What may be shown outside the organisation: no internal KPI, nothing that rests on few people.",
 }
@@ -130,24 +131,6 @@ def swap_in(built: Path, folder: Path) -> None:
             path.unlink()
 
 
-def swap_folder(built: Path, target: Path) -> None:
-    """Makes a folder what readers find under a name, at once; the one before stays for who has it open.
-
-    Its files aren't synced one by one: they can be made again from what is published.
-    """
-    versions = target.with_name(f".{target.name}")
-    versions.mkdir(exist_ok=True)
-    before = target.resolve().name
-    version = versions / f"{max((int(path.name) for path in versions.glob('[0-9]*')), default=0) + 1:06d}"
-    built.replace(version)
-    sync(versions)
-    _link(target, f"{versions.name}/{version.name}")
-    sync(target.parent)
-    for path in versions.glob("[0-9]*"):
-        if path.name not in (version.name, before):
-            shutil.rmtree(path)
-
-
 def close_month(folder: Path, month: str) -> bool:
     """Keeps what is published now as what was reported of a month, under `closed/`; never a second time.
 
@@ -182,7 +165,7 @@ def _link(path: Path, target: str) -> None:
 
 def _write_tables(con: Connection, path: Path, parameters: Mapping[str, object]) -> dict[str, int]:
     # ATTACH takes no parameter for the path; it is ours, and quoted all the same.
-    con.execute(f"attach {_literal(str(path))} as {NEXT}")
+    con.execute(f"attach {literal(str(path))} as {NEXT}")
     try:
         rows = {}
         for contract in PUBLISHED:
@@ -228,15 +211,15 @@ def _finish(path: Path) -> None:
     with duckdb.connect(str(path)) as con:
         for contract in PUBLISHED:
             name = quote(contract.short_name)
-            con.execute(f"comment on table {name} is {_literal(contract.comment)}")
+            con.execute(f"comment on table {name} is {literal(contract.comment)}")
             for column in contract.columns:
-                con.execute(f"comment on column {name}.{quote(column.name)} is {_literal(column.comment)}")
+                con.execute(f"comment on column {name}.{quote(column.name)} is {literal(column.comment)}")
         for view, comment in VIEWS.items():
             con.execute(f"create view {quote(view)} as {sql('stages', 'view_' + view)}")
-            con.execute(f"comment on view {quote(view)} is {_literal(comment)}")
+            con.execute(f"comment on view {quote(view)} is {literal(comment)}")
         for contract in PUBLISHED:
             file = path.parent / f"{contract.short_name}.parquet"
-            con.execute(f"copy {quote(contract.short_name)} to {_literal(str(file))} (format parquet)")
+            con.execute(f"copy {quote(contract.short_name)} to {literal(str(file))} (format parquet)")
         con.execute("checkpoint")
 
 
@@ -330,5 +313,6 @@ def _put_health(con: Connection, health: Iterable[Health], as_of: date) -> None:
     run(con, f"create or replace temp table missing_days as {missing}", {"as_of": as_of})
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text in a statement that takes no parameter there."""
     return "'" + text.replace("'", "''") + "'"

@@ -74,6 +74,26 @@ def test_a_part_that_fails_marks_what_rests_on_its_days(con: duckdb.DuckDBPyConn
     assert found["2026-01-01", "2026-03-31"] == "incomplete"
 
 
+@pytest.mark.parametrize(
+    ("lag_days", "is_closed", "status"),
+    [(3, False, "to date"), (2, False, "incomplete"), (3, True, "incomplete"), (0, False, "incomplete")],
+)
+def test_days_that_are_not_there_yet_mark_no_period_that_still_runs(
+    con: duckdb.DuckDBPyConnection, lag_days: int, is_closed: bool, status: str
+) -> None:
+    """The last three days lack, as they normally do, or as they don't."""
+    con.execute("update facts.periods set is_closed = ? where period_start = '2026-03-01'", [is_closed])
+    con.execute("update raw.covered_days set last_day = '2026-03-28'")
+    con.execute("update raw.parts set lag_days = ?", [lag_days])
+    found = statuses(con)
+    assert found["2026-03-01", "2026-03-31"] == status
+    assert found["2026-02-01", "2026-02-28"] == "ok"
+    # A lag is of the last days only.
+    con.execute("update raw.covered_days set last_day = '2026-02-27'")
+    con.execute("insert into raw.covered_days values ('github', 'own/app', '2026-03-01', '2026-03-28')")
+    assert statuses(con)["2026-02-01", "2026-02-28"] == "incomplete"
+
+
 def test_a_part_that_is_no_longer_wanted_marks_nothing(con: duckdb.DuckDBPyConnection) -> None:
     failing_since(con, "2026-03-15")
     con.execute("update raw.parts set is_wanted = false where part = 'own/lib'")

@@ -1,15 +1,18 @@
 """A live source that is fetched night by night, and loaded as a run would. No vendor and no test is here."""
 
+import errno
+import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
+import pytest
 from pydantic import SecretStr
 
 from kpi_pipeline import fetching
@@ -57,6 +60,42 @@ class TurnedClock:
 
 class Killed(BaseException):
     """The process ends here."""
+
+
+@contextmanager
+def failing_after(writes: int, error: Callable[[], BaseException]) -> Iterator[list[int]]:
+    """Has write number `writes`, and all later ones, fail before they are on disk; counts the others."""
+    made, lock = [0], threading.Lock()
+    sync, replace = os.fsync, Path.replace
+
+    def count() -> None:
+        with lock:
+            if made[0] == writes:
+                raise error()
+            made[0] += 1
+
+    def syncing(descriptor: int) -> None:
+        count()
+        sync(descriptor)
+
+    def replacing(path: Path, target: Path) -> Path:
+        count()
+        return replace(path, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", syncing)
+        patch.setattr(Path, "replace", replacing)
+        yield made
+
+
+def killed_after(writes: int) -> AbstractContextManager[list[int]]:
+    """Ends the process, as it were, before write number `writes` is on disk; counts them."""
+    return failing_after(writes, Killed)
+
+
+def full_after(writes: int) -> AbstractContextManager[list[int]]:
+    """The disk is full from write number `writes` on."""
+    return failing_after(writes, lambda: OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 class Vendor(Protocol):

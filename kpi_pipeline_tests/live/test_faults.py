@@ -1,6 +1,5 @@
 """Whatever goes wrong between us and a vendor, in the end the warehouse has what the server holds, once each."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +15,7 @@ from kpi_pipeline_tests.live.fake_hubspot import FakeHubSpot
 from kpi_pipeline_tests.live.fake_jupyterhub import FakeJupyterHub
 from kpi_pipeline_tests.live.fake_prometheus import FakePrometheus
 from kpi_pipeline_tests.live.fake_s3 import FakeS3
-from kpi_pipeline_tests.live.fetched import LIMITS, Killed, Nights, TurnedClock, Vendor
+from kpi_pipeline_tests.live.fetched import LIMITS, Killed, Nights, TurnedClock, Vendor, killed_after
 from kpi_pipeline_tests.live.server import (
     Fault,
     Plan,
@@ -149,31 +148,6 @@ def test_rows_that_change_between_pages(vendor: Vendor, page: int, change: str, 
         fetched.clock.turn(days=8)
         fetched.fetch_until_through()
         assert fetched.loaded() == vendor.rows()
-
-
-@contextmanager
-def killed_after(writes: int) -> Iterator[list[int]]:
-    """Ends the process, as it were, before write number `writes` is on disk; counts them."""
-    made = [0]
-    sync, replace = os.fsync, Path.replace
-
-    def count() -> None:
-        if made[0] == writes:
-            raise Killed
-        made[0] += 1
-
-    def syncing(descriptor: int) -> None:
-        count()
-        sync(descriptor)
-
-    def replacing(path: Path, target: Path) -> Path:
-        count()
-        return replace(path, target)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", syncing)
-        patch.setattr(Path, "replace", replacing)
-        yield made
 
 
 def test_killed_between_any_two_writes(vendor: Vendor, tmp_path: Path) -> None:

@@ -27,9 +27,8 @@ from kpi_pipeline.sources.transport import Budget
 from kpi_pipeline.sources.walk import Seen, Tools
 from kpi_pipeline.stages import cluster_yaml, parts, staged
 from kpi_pipeline_tests.bad_input.organisation import empty_warehouse
-from kpi_pipeline_tests.live.fetched import Killed, Nights, TurnedClock, utc
+from kpi_pipeline_tests.live.fetched import Killed, Nights, TurnedClock, killed_after, utc
 from kpi_pipeline_tests.live.repositories import Told, git, repository, tell
-from kpi_pipeline_tests.live.test_faults import killed_after
 
 NIGHT = utc(2026, 3, 10, 2, 30)
 FOREVER = None

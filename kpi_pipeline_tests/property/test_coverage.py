@@ -141,23 +141,24 @@ def test_windows_that_rest_on_missing_days(hubs, parts, delivered, touched, drop
 
 
 @FEW
-@given(parts=parts, as_of=st.integers(0, LENGTH - 1), touched=touched)
-def test_missing_days_of_parts(parts, as_of, touched) -> None:  # type: ignore[no-untyped-def]
+@given(parts=parts, as_of=st.integers(0, LENGTH - 1), touched=touched, lag=st.integers(0, 9))
+def test_missing_days_of_parts(parts, as_of, touched, lag) -> None:  # type: ignore[no-untyped-def]
     """From the first day that anything is landed of, between what is landed, and after it up to the as-of day.
 
-    A part that never was landed lacks all days of its source; one that nobody wants any more lacks none.
+    A part that never was landed lacks all days of its source; one that nobody wants any more lacks none. What lacks of
+    the last days, and begins among them, is a lag.
     """
     end = DAYS[as_of]
     with warehouse() as con:
         for part, found in parts.items():
             day = DAYS[touched[part]] if part in touched else None
-            con.execute("insert into raw.parts values ('github', ?, null, true, ?, 0, null, null)", [part, day])
+            con.execute("insert into raw.parts values ('github', ?, null, true, ?, ?, null, null)", [part, day, lag])
             for first, last in intervals(found):
                 con.execute("insert into raw.covered_days values ('github', ?, ?, ?)", [part, first, last])
         con.execute("insert into raw.parts values ('github', 'never', null, true, null, 0, 'down', ?)", [DAYS[10]])
         con.execute("insert into raw.parts values ('github', 'gone', null, false, null, 0, 'down', ?)", [DAYS[10]])
         found = con.execute(
-            f"select part, unnest(generate_series(first_day, last_day, interval 1 day))::date from "
+            f"select part, unnest(generate_series(first_day, last_day, interval 1 day))::date, is_lag from "
             f"({sql('stages', 'missing_days')})", {"as_of": end},
         ).fetchall()  # fmt: skip
         until = dict(
@@ -165,11 +166,19 @@ def test_missing_days_of_parts(parts, as_of, touched) -> None:  # type: ignore[n
         )
     covered = {part: {day for day in day_sets.single(intervals(found)) if day <= end} for part, found in parts.items()}
     begun = min((min(days) for days in covered.values() if days), default=None)
-    expected = []
+    expected: list[tuple[str, date, bool]] = []
     for part, days in {**covered, "never": set()}.items():
         known = [*days, *([DAYS[touched[part]]] if part in touched else [])]
         first = min(known) if known else (begun or end)
-        expected += [(part, day) for day in DAYS[: as_of + 1] if day >= first and day not in days]
+        for day in DAYS[: as_of + 1]:
+            if day < first or day in days:
+                continue
+            begins = day
+            while begins > first and begins - DAY not in days:
+                begins -= DAY
+            # Before the first day that is whole there is no lag, however near that is.
+            is_early = bool(days) and day < min(days)
+            expected.append((part, day, part != "never" and not is_early and begins > end - lag * DAY))
     assert sorted(set(found)) == sorted(expected)
     before = begun - DAY if begun else None
     assert dict(until) == {part: max(days) if days else before for part, days in {**covered, "never": set()}.items()}

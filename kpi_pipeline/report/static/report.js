@@ -84,7 +84,7 @@
     const { columns, rows } = dataOf(figure);
     const made = document.createElement("table");
     const caption = made.createCaption();
-    caption.textContent = figure.querySelector("h3").textContent + ": all numbers";
+    caption.textContent = figure.querySelector("figcaption > :first-child").textContent + ": all numbers";
     const head = made.createTHead().insertRow();
     for (const name of columns) {
       const cell = document.createElement("th");

@@ -10,8 +10,13 @@ with described as (
             when bool_or(day(v.period_start) <> 1) over (partition by v.kpi_id, v.grain) then 'day'
             when v.period_end - v.period_start > 30 then 'quarter'
             else 'month'
-        end as period
+        end as period,
+        f.audience = 'external' and w.kpi_id is null as is_external
     from kpi_values as v
+    inner join kpi_definitions as f on v.kpi_id = f.kpi_id
+    left join withheld_values as w
+        on v.kpi_id = w.kpi_id and v.grain = w.grain and v.member = w.member
+        and v.period_start = w.period_start and v.period_end = w.period_end
 ),
 
 compared as (
@@ -19,8 +24,12 @@ compared as (
         d.*,
         case
             when d.period in ('day', 'rolling_30_days') then b.value
-            else lag(d.value) over (partition by d.kpi_id, d.grain, d.member, d.period order by d.period_start)
-        end as previous_value
+            else lag(d.value) over before
+        end as previous_value,
+        case
+            when d.period in ('day', 'rolling_30_days') then b.is_external
+            else lag(d.is_external) over before
+        end as is_previous_external
     from described as d
     left join described as b
         on
@@ -30,6 +39,7 @@ compared as (
             and d.member = b.member
             and d.period = b.period
             and d.period_end - 30 = b.period_end
+    window before as (partition by d.kpi_id, d.grain, d.member, d.period order by d.period_start)
 )
 
 select
@@ -48,10 +58,7 @@ select
     c.numerator,
     c.denominator,
     c.status,
-    f.audience = 'external' and w.kpi_id is null as is_external
+    c.is_external,
+    c.is_previous_external
 from compared as c
-inner join kpi_definitions as f on c.kpi_id = f.kpi_id
-left join withheld_values as w
-    on c.kpi_id = w.kpi_id and c.grain = w.grain and c.member = w.member
-    and c.period_start = w.period_start and c.period_end = w.period_end
 order by c.kpi_id, c.grain, c.member, c.period, c.period_end
