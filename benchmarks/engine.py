@@ -80,7 +80,7 @@ def rebuild_alone(folder: Path, source: Path) -> dict[str, Any]:
 def nights(folder: Path, source: Path, late: bool) -> dict[str, Any]:
     """A rebuild, then one more day after another, each with 100,000 people; and the file of a day two years ago."""
     found: dict[str, Any] = {}
-    belated = LAST - timedelta(days=730)
+    belated = LAST - timedelta(weeks=104)
     where = f"date <> date '{belated}'" if late else "true"
     with _load(folder / "nights.duckdb", source, where) as con:
 
