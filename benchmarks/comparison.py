@@ -83,7 +83,8 @@ def compare(source: Path, room: Path, days: int, say: Say, only: tuple[str, ...]
             found["share_of_days"] = share
         return {**found, "seconds_for_all_days": found["seconds"] / share}, task
 
-    floor, _ = run("floor", Contender("one count(distinct)", contenders.count_distinct))
+    one_pass = Contender("one count(distinct)", contenders.count_distinct)
+    floors = [run("floor", one_pass)[0]]
     ours, ours_task = run("engine", Contender("this engine", count_by_engine))
     hubs, _ = run("hubs", Contender("this engine, one grain", count_one_grain_by_engine))
     others: dict[str, Any] = {}
@@ -104,6 +105,9 @@ def compare(source: Path, room: Path, days: int, say: Say, only: tuple[str, ...]
             "times_ours": found["seconds_for_all_days"] / ours["seconds"],
             "times_ours_at_one_grain": found["seconds_for_all_days"] / hubs["seconds"],
         }
+    # Before and after all others, and the faster one counts: what else the machine does should not flatter us.
+    floors.append(run("floor", one_pass)[0])
+    floor = min(floors, key=lambda one: float(one["seconds"]))
     return {
         "floor": floor,
         "engine": ours,
