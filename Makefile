@@ -1,6 +1,6 @@
 # The commands of the project. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check pytest ui bench lock format clean
+.PHONY: help run test check pytest ui bench notebooks lock format clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -28,6 +28,9 @@ pytest: .venv/.dev .venv/.npm
 
 bench: .venv/.bench ## Measure the engine against others, bills, logs and the nightly run; writes docs/performance.md
 	@$(BIN)/python -m benchmarks
+
+notebooks: .venv/.dev ## Execute the notebooks on the sample organisation, and keep what they show in them
+	$(BIN)/python scripts/notebooks.py
 
 format: .venv/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .

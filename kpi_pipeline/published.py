@@ -2,24 +2,34 @@
 
     from kpi_pipeline import published
 
-    with published.connect() as kpis:
-        kpis.values("impact.monthly_active_users", grain="community")
+    kpis = published.connect()
+    kpis.tables()
+    kpis.sql("from headlines")
+    kpis.values("impact.monthly_active_users", grain="community")
+
+Dates are dates, and times are UTC without saying so (Polars, pandas: a naive datetime). Values are decimals in the
+database; frames have floats, which every chart and every library takes, or decimals with `exact=True`. `rows` and
+`records` are exact always.
 
 What belongs here: reading. What never does: arithmetic, which is done before anything is published. No Dagster is
 imported, and no run is disturbed: whoever has a snapshot open goes on reading it while the next one is published.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
+from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import duckdb
+import polars as pl
 
 from kpi_pipeline import settings
-from kpi_pipeline.errors import KpiError
-from kpi_pipeline.warehouse import run, set_up
+from kpi_pipeline.contracts import PUBLISHED
+from kpi_pipeline.errors import ConfigError, KpiError
+from kpi_pipeline.warehouse import quote, run, set_up
 
 DATABASE = "kpis.duckdb"
 Frames = Literal["polars", "pandas"]
@@ -29,17 +39,33 @@ class NotPublishedError(KpiError):
     """There is nothing to read yet, or not what was asked for."""
 
 
+class NotInstalledError(KpiError):
+    """A package is missing that only notebooks need."""
+
+
 class Published:
     """One snapshot, open for reading.
 
     Args:
         path: the database file; its snapshot stays the same for as long as it is open.
         frames: whether results are frames of Polars or of pandas (which must be installed then).
+        exact: whether frames have decimals as they are; without, they have floats.
     """
 
-    def __init__(self, path: Path, frames: Frames = "polars") -> None:
-        self.path, self.frames = path, frames
+    def __init__(self, path: Path, frames: Frames = "polars", exact: bool = False) -> None:
+        self.path, self.frames, self.exact = path, frames, exact
         self._con = set_up(duckdb.connect(str(path), read_only=True))
+        # So that a query can join a frame of the notebook by the name of its variable.
+        self._con.execute("set python_scan_all_frames = true")
+
+    def __repr__(self) -> str:
+        # Without the path: it is shown in notebooks, which are passed on.
+        try:
+            ((name, as_of),) = self.rows("select name, as_of from organisation")
+            ((count,),) = self.rows(f"select count(*) from ({KNOWN})")
+        except duckdb.ConnectionException:
+            return "<published KPIs: closed>"
+        return f"<published KPIs of {name}, as of {as_of}: {count} tables and views; frames of {self.frames}>"
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +85,10 @@ class Published:
     def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> Any:
         """What a query gives, as a frame. Values go into `parameters`, as `$name` in the query."""
         relation = self._con.sql(query, params=dict(parameters)) if parameters else self._con.sql(query)
-        return relation.pl() if self.frames == "polars" else relation.df()
+        if self.frames == "pandas":
+            return relation.pl().to_pandas() if self.exact else relation.df()
+        frame = relation.pl()
+        return frame if self.exact else _with_floats(frame)
 
     def rows(self, query: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
         """What a query gives, as tuples."""
@@ -79,16 +108,25 @@ class Published:
             "select view_name, 'view', comment from duckdb_views() where not internal order by kind, name"
         )
 
+    def columns(self, name: str) -> Any:
+        """The columns of a table or view: name, type, and description, which only tables have.
+
+        Raises:
+            NotPublishedError: there is none of that name.
+        """
+        return self.sql(
+            "select column_name as name, data_type as type, comment as description from duckdb_columns() "
+            "where table_name = $name order by column_index",
+            {"name": self._known(name)},
+        )
+
     def table(self, name: str) -> Any:
         """A whole table or view.
 
         Raises:
             NotPublishedError: there is none of that name.
         """
-        known = [row[0] for row in self._con.execute(KNOWN).fetchall()]
-        if name not in known:
-            raise self._missing("table", name, known)
-        return self.sql(f'select * from "{name}"')
+        return self.sql(f"select * from {quote(self._known(name))}")
 
     def values(
         self, kpi_id: str, grain: str | None = None, member: str | None = None, since: date | None = None
@@ -101,31 +139,48 @@ class Published:
             since: values whose period ends on this day or later; default: all.
 
         Raises:
-            NotPublishedError: there is no such KPI, or it has no such grain.
+            NotPublishedError: there is no such KPI, or it has no such grain or member.
         """
-        own = self._con.execute("select own_grain, own_member from kpi_details where kpi_id = ?", [kpi_id])
-        found = own.fetchall()
-        if not found:
-            known = self._con.execute("select kpi_id from kpi_definitions order by 1").fetchall()
-            raise self._missing("KPI", kpi_id, [row[0] for row in known])
-        own_grain, own_member = found[0]
+        own = self.rows("select own_grain, own_member from kpi_details where kpi_id = $kpi", {"kpi": kpi_id})
+        if not own:
+            known = self._names("select kpi_id from kpi_details")
+            raise self._missing("KPI", kpi_id, known, "kpi_definitions explains every KPI.")
         if grain is None:
-            grain, member = own_grain, member or own_member
-        grains = self._con.execute("select distinct grain from kpi_values where kpi_id = ? order by 1", [kpi_id])
-        if grain not in (names := [row[0] for row in grains.fetchall()]):
-            raise self._missing(f"grain of {kpi_id}", grain, names)
+            grain, member = own[0][0], member or own[0][1]
+        chosen = {"kpi": kpi_id, "grain": grain, "member": member, "since": since}
+        its = "from kpi_values where kpi_id = $kpi"
+        if grain not in (grains := self._names(f"select distinct grain {its}", chosen)):
+            raise self._missing(f"grain of {kpi_id}", grain, grains, "kpi_details has the dimensions of every KPI.")
+        members = self._names(f"select distinct member {its} and grain = $grain", chosen)
+        if member is not None and member not in members:
+            raise self._missing(f"{grain} of {kpi_id}", member, members, "Leave member out for all of them.")
         return self.sql(
             "select * from kpi_series where kpi_id = $kpi and grain = $grain and ($member is null or member = $member) "
             "and ($since is null or period_end >= $since) order by member, period, period_end",
-            {"kpi": kpi_id, "grain": grain, "member": member, "since": since},
+            chosen,
         )
 
-    def _missing(self, what: str, name: str, known: list[str]) -> NotPublishedError:
+    def _known(self, name: str) -> str:
+        """A name that is there."""
+        if name in (known := self._names(KNOWN)):
+            return name
+        fix = "tables() lists what there is."
+        if name in {*(table.short_name for table in PUBLISHED)}:
+            fix = "Another version of this program published it: kpi run publishes this one's."
+        raise self._missing("table", name, known, fix)
+
+    def _names(self, query: str, parameters: Mapping[str, object] | None = None) -> list[str]:
+        return sorted(row[0] for row in self.rows(query, parameters))
+
+    def _missing(self, what: str, name: str, known: list[str], fix: str) -> NotPublishedError:
+        near = list(dict.fromkeys([*(other for other in known if name in other), *_similar(name, known)]))[:MOST_NAMES]
+        named = near or known[:MOST_NAMES]
+        others = len(known) - len(named)
         return NotPublishedError(
             f"{self.path.name}: {what} {name!r}",
             got="no such name",
-            expected=", ".join(known[:12]) + (", ..." if len(known) > 12 else ""),
-            fix="tables() lists what there is; kpi_definitions explains every KPI.",
+            expected=", ".join(named) + (f", or one of {others} others" if others else "") if named else "none yet",
+            fix=fix,
         )
 
 
@@ -133,25 +188,53 @@ KNOWN = (
     "select table_name from duckdb_tables() union all select view_name from duckdb_views() where not internal "
     "order by 1"
 )
+# So many names are in an error.
+MOST_NAMES = 8
 
 
-def connect(folder: Path | str | None = None, frames: Frames = "polars") -> Published:
-    """Opens the newest published snapshot.
+def _similar(name: str, known: Iterable[str]) -> list[str]:
+    return get_close_matches(name, list(known), n=3, cutoff=0.6)
+
+
+def _with_floats(frame: pl.DataFrame) -> pl.DataFrame:
+    """Decimals as floats; and as whole numbers those that can't be anything else, which is what a sum of them is."""
+    types = {
+        name: pl.Float64() if kind.scale else pl.Int64()
+        for name, kind in frame.schema.items()
+        if isinstance(kind, pl.Decimal)
+    }
+    return frame.cast(types)  # type: ignore[arg-type]
+
+
+def connect(folder: Path | str | None = None, frames: Frames = "polars", exact: bool = False) -> Published:
+    """Opens the newest published snapshot. It stays as it is for as long as it is open, whatever runs meanwhile.
 
     Args:
-        folder: the published folder, or a data folder that holds it; default: that of KPI_DATA_DIR, or data/.
+        folder: the published folder, a data folder that holds it, or the database file; default: the data folder that
+            KPI_DATA_DIR names, or the first `data/` with something published, here or in a folder above.
         frames: whether results are frames of Polars or of pandas.
+        exact: whether frames have decimals as they are; without, they have floats.
 
     Raises:
         NotPublishedError: nothing has been published there.
+        NotInstalledError: frames of pandas are asked for, and there is no pandas.
     """
-    root = Path(folder) if folder is not None else settings.data_dir()
-    for place in (root, root / "published"):
-        if (place / DATABASE).exists():
+    if frames not in get_args(Frames):
+        raise ConfigError("frames", got=repr(frames), expected="polars or pandas", fix="Name one of the two.")
+    if frames == "pandas" and find_spec("pandas") is None:
+        raise NotInstalledError(
+            "frames of pandas",
+            got="no pandas in this environment",
+            expected="pandas 2.3 or newer",
+            fix="pip install pandas, or this project with its extra notebooks; or take frames of Polars.",
+        )
+    roots = [Path(folder).expanduser()] if folder is not None else settings.data_dirs()
+    for place in (place for root in roots for place in (root, root / DATABASE, root / "published" / DATABASE)):
+        if place.is_file():
             # By the name of its own snapshot: the name in `published` is another file tomorrow.
-            return Published((place / DATABASE).resolve(), frames)
+            return Published(place.resolve(), frames, exact)
     raise NotPublishedError(
-        root,
+        roots[0],
         got=f"no {DATABASE}, there or in published/",
         expected="a folder that kpi run has published to",
         fix="Name the folder, or set KPI_DATA_DIR; kpi run publishes.",

@@ -112,10 +112,11 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
     os.environ["KPI_AS_OF"] = configured.as_of.isoformat()
     _quiet()
     # Steps of two runs must not mix: they may be for two as-of days.
-    with FileLock(configured.data_dir / RUN_LOCK, timeout=RUN_LOCK_SECONDS):
+    warehouse = Warehouse(configured.warehouse_path, configured.spill_dir)
+    with FileLock(configured.data_dir / RUN_LOCK, timeout=RUN_LOCK_SECONDS), warehouse.kept_open():
         try:
             # Once, here: else every source would wait in turn for the program that keeps it.
-            with Warehouse(configured.warehouse_path, configured.spill_dir).open():
+            with warehouse.open():
                 pass
         except WarehouseError as error:
             return Finished(None, (str(error),), materialized=0, published=False)

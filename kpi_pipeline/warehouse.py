@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -26,6 +26,16 @@ MEMORY_LIMIT = "1792MiB"
 WRONG_OPTIMIZER = "statistics_propagation"
 # Files whose columns this process has compared with the contracts: a run opens the warehouse at each of its steps.
 _UP_TO_DATE: set[tuple[int, int]] = set()
+
+
+class _Kept(ExitStack):
+    """A database that stays open between the steps of this process, once one of them has opened it."""
+
+    is_open = False
+    con: Connection
+
+
+_KEPT: dict[Path, _Kept] = {}
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -53,6 +63,43 @@ class Warehouse:
         Raises:
             WarehouseError: another process keeps the database, or the file is no DuckDB database.
         """
+        kept = _KEPT.get(self.path)
+        if kept is None:
+            with self._opened() as con:
+                yield con
+            return
+        if not kept.is_open:
+            kept.con = kept.enter_context(self._opened())
+            kept.is_open = True
+        # One of its own: what a step leaves behind, temporary tables and settings, goes with it.
+        con = another(kept.con)
+        try:
+            yield con
+        finally:
+            con.close()
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Until the end, open() leaves the database open for the next: opening it takes longer than most steps.
+
+        Other processes wait for the end, or for let_go.
+        """
+        _KEPT[self.path] = _Kept()
+        try:
+            yield
+        finally:
+            self.let_go()
+            del _KEPT[self.path]
+
+    def let_go(self) -> None:
+        """Lets other processes have the database until this one needs it again; for steps that take long without it."""
+        kept = _KEPT.get(self.path)
+        if kept is not None:
+            kept.is_open = False
+            kept.close()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         for folder in (self.spill_dir.parent, self.spill_dir):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -107,7 +154,9 @@ def another(con: Connection) -> Connection:
 def set_up(con: Connection) -> Connection:
     """Makes a connection one of ours: UTC, quiet, and right."""
     con.execute("set timezone = 'UTC'")
-    con.execute("set enable_progress_bar = false")
+    # In a notebook without ipywidgets there is no bar, and DuckDB refuses to have it turned off.
+    if con.execute("select current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+        con.execute("set enable_progress_bar = false")
     con.execute(f"set disabled_optimizers = '{WRONG_OPTIMIZER}'")
     return con
 

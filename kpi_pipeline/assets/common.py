@@ -35,9 +35,16 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def warehouse(self) -> Iterator[Connection]:
         """The one writer's connection."""
-        paths = self.settings()
-        with Warehouse(paths.warehouse_path, paths.spill_dir).open() as con:
+        with self._warehouse().open() as con:
             yield con
+
+    def let_go_of_warehouse(self) -> None:
+        """Before a step that takes long and doesn't need it: other processes may have it meanwhile."""
+        self._warehouse().let_go()
+
+    def _warehouse(self) -> Warehouse:
+        paths = self.settings()
+        return Warehouse(paths.warehouse_path, paths.spill_dir)
 
     def this_run(self, context: Any, computed_at: Any) -> Run:
         paths = self.settings()

@@ -24,5 +24,6 @@ def line_plot(points: Sequence[tuple[date, float]], title: str, unit: str) -> st
             "y": {"field": "value", "type": "quantitative", "title": unit, "axis": {"tickCount": 4}},
         },
     }
-    picture = base64.b64encode(vl_convert.vegalite_to_png(spec, scale=1.0)).decode()
-    return f"![{title}](data:image/png;base64,{picture})"
+    # A tenth of the size of a PNG: every event of a run is kept.
+    picture = base64.b64encode(vl_convert.vegalite_to_svg(spec).encode()).decode()
+    return f"![{title}](data:image/svg+xml;base64,{picture})"

@@ -124,6 +124,7 @@ def _landed(
 
 def _fetched(context: dg.AssetExecutionContext, pipeline: Pipeline, source: str, wanted: Live) -> dict[str, Any]:
     """Fetches what is new of a live source; what came of it, as metadata."""
+    pipeline.let_go_of_warehouse()
     budget = Budget(requests=wanted.budget.requests, seconds=wanted.budget.minutes * 60)
     outcome = fetching.fetch(
         pipeline.landing(),

@@ -4,9 +4,10 @@ A chart's rows are those of its table and of its CSV: text, every digit. What is
 milliseconds since 1970, values as floats.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal
 
 import altair
@@ -33,6 +34,8 @@ BY_PERIOD = {
     "month": "datum.value < domain('x')[1] ? utcFormat(datum.value, '%b %Y') : ''",
     "quarter": "datum.value < domain('x')[1] ? utcFormat(datum.value, '%YQ%q') : ''",
 }
+# Where the unit will stand.
+UNIT = "@unit"
 Kind = Literal["line", "bars", "lines", "stacked", "ranked"]
 
 
@@ -202,22 +205,28 @@ def _targeted(kpi: Kpi, points: Sequence[Point]) -> list[tuple[str, str, str, st
     ]
 
 
-@lru_cache(maxsize=256)
 def kind(name: Kind, unit: str, period: str, layers: tuple[str, ...] = ()) -> dict[str, Any]:
     """A kind of chart, for a unit. Data sets: rows, notes, targets; days are milliseconds, since 1970, in UTC."""
+    # Only the name of an axis is another one: making a chart anew takes as long as drawing it.
+    spec: dict[str, Any] = json.loads(_kind(name, period, layers).replace(json.dumps(UNIT), json.dumps(unit or None)))
+    return spec
+
+
+@cache
+def _kind(name: Kind, period: str, layers: tuple[str, ...]) -> str:
     made: dict[Kind, Any] = {"line": _line, "bars": _bars, "lines": _lines, "stacked": _stacked, "ranked": _ranked}
-    chart = made[name](unit, period)
+    chart = made[name](period)
     # Only layers that have rows: an empty one would spoil the scales.
     under = [_notes()] if "notes" in layers else []
     over = {"marks": _marks, "targets": _targets}
-    above = [make(unit, period) for layer, make in over.items() if layer in layers]
+    above = [make(period) for layer, make in over.items() if layer in layers]
     if under or above:
         chart = alt.layer(*under, chart, *above)
     chart = chart.properties(width="container", height=280)
     spec = chart.to_dict(validate=False)
     spec.pop("$schema", None)
     spec.pop("config", None)
-    return dict(spec)
+    return json.dumps(spec)
 
 
 def _rows() -> Any:
@@ -237,8 +246,8 @@ def _at(field: str) -> Any:
     return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc"))
 
 
-def _y(unit: str, *, zero: bool = True) -> Any:
-    return alt.Y("value:Q", title=unit or None, scale=alt.Scale(zero=zero, nice=True))
+def _y(*, zero: bool = True) -> Any:
+    return alt.Y("value:Q", title=UNIT, scale=alt.Scale(zero=zero, nice=True))
 
 
 def _tips(*, member: bool = False) -> list[Any]:
@@ -253,41 +262,39 @@ def _notes() -> Any:
     )
 
 
-def _targets(_unit: str, _period: str) -> Any:
+def _targets(_period: str) -> Any:
     rules = alt.Chart(alt.NamedData("targets")).mark_rule(color=COLOURS[5], strokeWidth=2)
     return rules.encode(x=_at("from"), x2="to:T", y="value:Q", tooltip=[alt.Tooltip("text:N", title="target")])
 
 
-def _line(unit: str, period: str) -> Any:
+def _line(period: str) -> Any:
     base = alt.Chart(_rows()).encode(x=_x("end", period))
     nearest = alt.selection_point(
         name="near", nearest=True, on="pointerover", fields=["end"], empty=False, clear="pointerout"
     )
     # A null breaks the line: a gap is seen as one.
-    line = base.mark_line(color=COLOURS[0], strokeWidth=2).encode(y=_y(unit))
+    line = base.mark_line(color=COLOURS[0], strokeWidth=2).encode(y=_y())
     picked = (
         base.mark_point(color=COLOURS[0], filled=True, size=70)
-        .encode(y=_y(unit), opacity=alt.condition(nearest, alt.value(1), alt.value(0)), tooltip=_tips())
+        .encode(y=_y(), opacity=alt.condition(nearest, alt.value(1), alt.value(0)), tooltip=_tips())
         .add_params(nearest)
     )
     return alt.layer(line, picked)
 
 
-def _marks(unit: str, period: str) -> Any:
+def _marks(period: str) -> Any:
     """Rings on a line where a value may still change, or rests on too little."""
     base = alt.Chart(_rows()).transform_filter("datum.status != 'ok'")
-    return base.mark_point(color=COLOURS[0], filled=False, size=14, strokeWidth=1).encode(
-        x=_x("end", period), y=_y(unit)
-    )
+    return base.mark_point(color=COLOURS[0], filled=False, size=14, strokeWidth=1).encode(x=_x("end", period), y=_y())
 
 
-def _bars(unit: str, period: str) -> Any:
+def _bars(period: str) -> Any:
     return (
         alt.Chart(_rows())
         .mark_bar(color=COLOURS[0], cornerRadiusEnd=2)
         .encode(
             x=_by_period(period),
-            y=_y(unit),
+            y=_y(),
             # What may still change, or rests on too little, is paler.
             opacity=alt.condition("datum.status == 'ok'", alt.value(1), alt.value(0.45)),
             tooltip=_tips(),
@@ -304,11 +311,11 @@ def _bar_axis(period: str) -> Any:
     return alt.Axis(grid=False, labelOverlap=True, labelExpr=BY_PERIOD[period], labelAlign="left")
 
 
-def _lines(unit: str, period: str) -> Any:
+def _lines(period: str) -> Any:
     chosen = alt.selection_point(name="chosen", fields=["member"], bind="legend")
     base = alt.Chart(_rows()).encode(
         x=_x("end" if period == "day" else "start", period),
-        y=_y(unit),
+        y=_y(),
         color=_colour(),
         opacity=alt.condition(chosen, alt.value(1), alt.value(0.15)),
         tooltip=_tips(member=True),
@@ -317,14 +324,14 @@ def _lines(unit: str, period: str) -> Any:
     return alt.layer(lines, base.mark_point(filled=True, size=30)).add_params(chosen)
 
 
-def _stacked(unit: str, period: str) -> Any:
+def _stacked(period: str) -> Any:
     chosen = alt.selection_point(name="chosen", fields=["member"], bind="legend")
     return (
         alt.Chart(_rows())
         .mark_bar()
         .encode(
             x=_by_period(period),
-            y=alt.Y("value:Q", title=unit or None, stack="zero"),
+            y=alt.Y("value:Q", title=UNIT, stack="zero"),
             color=_colour(),
             opacity=alt.condition(chosen, alt.value(1), alt.value(0.2)),
             tooltip=_tips(member=True),
@@ -333,13 +340,13 @@ def _stacked(unit: str, period: str) -> Any:
     )
 
 
-def _ranked(unit: str, _period: str) -> Any:
+def _ranked(_period: str) -> Any:
     return (
         alt.Chart(_rows())
         .mark_bar(color=COLOURS[0], cornerRadiusEnd=2)
         .encode(
             y=alt.Y("member:N", title=None, sort=None, axis=alt.Axis(labelLimit=220)),
-            x=alt.X("value:Q", title=unit or None),
+            x=alt.X("value:Q", title=UNIT),
             tooltip=_tips(member=True),
         )
     )

@@ -5,6 +5,7 @@ What belongs here: which files there are. What never does: what they say (pack_c
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ ROOMS = (
 )
 SLIDE_PPI = 72  # the slide is 1920 by 1080 points
 CHART_PPI = 144  # twice the size that it is read at
+# What a spreadsheet takes for a formula; the site's CSV has the same rule.
+FORMULA = re.compile(r"(?!-[\d.]+$)[-=+@\t\r]")
 Tell = Callable[[int, int, str], None]
 
 
@@ -176,4 +179,9 @@ def _csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> No
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([plain(cell) for cell in row] for row in rows)
+
+
+def plain(cell: str) -> str:
+    """A cell that a spreadsheet takes for no formula."""
+    return f"'{cell}" if FORMULA.match(cell) else cell

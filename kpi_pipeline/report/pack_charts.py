@@ -27,9 +27,11 @@ Row = dict[str, Any]
 FONT = "Source Sans Pro"
 INK, SOFT, GRID, SHADE, PALE = "#1b1f24", "#545d68", "#e3e8ed", "#eef4f9", "#a9cbe4"
 # In points, so that a chart stands on the page with the sizes of its own text.
-FULL, HALF, HEIGHT, HALF_HEIGHT = 482, 230, 168, 100
+FULL, HALF, HEIGHT, HALF_HEIGHT = 482, 230, 156, 92
 SPARK = (230, 74)
 SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left", "triangle-right"]
+# The part of a chart's width that the number of a note takes.
+NEAR = 0.04
 # So many quarters are drawn: up to the same quarter a year before.
 QUARTERS = 4
 # Text is measured in the font that it is set in.
@@ -135,12 +137,20 @@ def _daily(chart: Chart, quarter: Quarter) -> dict[str, list[Row]]:
     days = _days(date.fromisoformat(chart.rows[0][2]), date.fromisoformat(chart.rows[-1][2]))
     rows = [_drawn(known.get(day.isoformat(), ("", "", day.isoformat(), "", "", "no data"))) for day in days]
     last = next(row for row in reversed(chart.rows) if row[3])
-    notes = [
-        {"end": _moment(date.fromisoformat(when)), "shown": str(number)}
-        for number, (when, _) in enumerate(chart.notes, 1)
-    ]
     end = {**_drawn(last), "shown": words.number(Decimal(last[3]))}
-    return {"rows": rows, "last": [end], "notes": notes, **_shaded(quarter)}
+    return {"rows": rows, "last": [end], "notes": list(_placed(chart)), **_shaded(quarter)}
+
+
+def _placed(chart: Chart) -> Iterator[Row]:
+    """Notes by number: right of their rule, or left of it at the chart's end; lower where the one before is near."""
+    first, last = _moment(date.fromisoformat(chart.rows[0][2])), _moment(date.fromisoformat(chart.rows[-1][2]))
+    near = (last - first) * NEAR
+    before, level = None, 0
+    for number, (when, _) in enumerate(chart.notes, 1):
+        at = _moment(date.fromisoformat(when))
+        level = level + 1 if before is not None and at - before < near else 0
+        before = at
+        yield {"end": at, "shown": str(number), "level": level, "is_left": last - at < near}
 
 
 def _days(first: date, last: date) -> Iterator[date]:
@@ -220,6 +230,8 @@ def _dates(quarter: Quarter) -> Any:
         labelAlign="left",
         labelPadding=6,
         labelFlush=False,
+        labelOverlap=True,
+        labelSeparation=4,
     )
 
 
@@ -244,15 +256,20 @@ def _end(axes: _Axes) -> Any:
 
 
 def _figure(axes: _Axes) -> Any:
-    """The last value in figures."""
-    text = _named("last").mark_text(align="right", dx=-1, dy=-10, fontWeight=600)
+    """The last value in figures, beside the chart: above its end it would meet notes. Vega makes room for it."""
+    text = _named("last").mark_text(align="left", dx=7, fontWeight=600)
     return text.encode(x=axes.x(), y=axes.y(), text="shown:N")
 
 
 def _notes(axes: _Axes) -> list[Any]:
     """Dated notes as rules with their number; what they say stands below the chart."""
     base = _named("notes").encode(x=axes.x())
-    text = base.mark_text(align="left", baseline="top", dx=3, fontWeight=600, color=SOFT)
+    place = {
+        "align": alt.expr("datum.is_left ? 'right' : 'left'"),
+        "dx": alt.expr("datum.is_left ? -3 : 3"),
+        "dy": alt.expr("10 * datum.level"),
+    }
+    text = base.mark_text(baseline="top", fontWeight=600, color=SOFT, **place)
     return [
         base.mark_rule(color=charts.GREY, strokeDash=[2, 2], strokeWidth=1),
         text.encode(text="shown:N", y=alt.value(1)),

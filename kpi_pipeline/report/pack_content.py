@@ -396,8 +396,9 @@ def method(pack: Pack) -> list[dict[str, str]]:
         "Better and worse": "This is said only where the definition says which way is better, and only of values that "
         "are final.",
         "No value": "Where there is no data there is no value: never 0. A gap in a chart is a gap in the data.",
-        "What isn't shown": f"Values on fewer than {organisation.min_people} people or on too few answers, and what "
-        "would give them away, stay inside the organisation. No KPI is about a person.",
+        "What isn't shown": f"Values on the work or the opinion of fewer than {organisation.min_people} people or on "
+        "too few observations, and what would give them away, stay inside the organisation. Counts of users are shown, "
+        "however small. No KPI is about a person.",
         "As of": f"Everything here is as it was known for {words.day(organisation.as_of)}. Data that comes later can "
         "change values of earlier days; a pack that is made again then says so by its date.",
         "Fingerprint": "The sixteen characters beside a definition change whenever the definition or its formula does.",

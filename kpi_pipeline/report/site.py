@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -408,6 +408,7 @@ class _Site:
 BEFORE = {"day": "30 days before", "month": "the month before", "quarter": "the quarter before"}
 
 
+@cache
 def vega() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, of exactly the version that the charts are written for."""
     version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])

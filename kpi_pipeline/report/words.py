@@ -37,11 +37,7 @@ STATUS_WORDS = {
 
 
 def number(value: Decimal | None) -> str:
-    """A number for reading: thousands apart, at most two decimals, or three digits that say something.
-
-    >>> number(Decimal("183780.730000000")), number(Decimal("0.004526")), number(Decimal("26.000000000"))
-    ('183,780.73', '0.00453', '26')
-    """
+    """A number for reading, 183,780.73 or 0.00453: at most two decimals, or three digits that say something."""
     if value is None:
         return NO_VALUE
     if value == 0:
@@ -79,11 +75,7 @@ def with_unit(value: Decimal | None, name: str, currency: str) -> str:
 
 
 def day(when: date) -> str:
-    """A day that nobody can misread.
-
-    >>> day(date(2026, 9, 3))
-    '3 September 2026'
-    """
+    """A day that nobody can misread: 3 September 2026."""
     return f"{when.day} {MONTHS[when.month - 1]} {when.year}"
 
 
@@ -146,8 +138,7 @@ def status(name: str) -> str:
 def slug(name: str) -> str:
     """A name as part of a file's name; what had to be changed for it is told apart by a hash, so that two never meet.
 
-    >>> slug("coral-reef"), slug("Coral Reef")
-    ('coral-reef', 'coral-reef-8e87f531')
+    `coral-reef` stays as it is, and `Coral Reef` is `coral-reef-8e87f531`.
     """
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}".lstrip("-")

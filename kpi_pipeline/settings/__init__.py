@@ -347,9 +347,16 @@ def load(config: Path | None = None, data_dir: Path | None = None, as_of: date |
     )
 
 
-def data_dir() -> Path:
-    """The data folder that the environment names; a reader of what is published needs no kpi.toml."""
-    return _environment().data_dir.expanduser().resolve()
+def data_dirs() -> list[Path]:
+    """Where a reader of what is published looks, who needs no kpi.toml: in the data folder that the environment names.
+
+    Without one, in `data/` here and in every folder above: a notebook's working directory is its own folder.
+    """
+    environment = _environment()
+    if "data_dir" in environment.model_fields_set:
+        return [environment.data_dir.expanduser().resolve()]
+    here = Path.cwd()
+    return [folder / DEFAULT_DATA_DIR for folder in (here, *here.parents)]
 
 
 def organisation_at_hand() -> Organisation | None:
@@ -389,6 +396,12 @@ def _parsed(path: Path, text: bytes) -> Config:
 
 
 def _environment() -> Environment:
+    return _environment_of(*(os.environ.get(f"KPI_{name.upper()}") for name in Environment.model_fields))
+
+
+@lru_cache(maxsize=8)
+def _environment_of(*_values: str | None) -> Environment:
+    """By what the variables are: a run asks at each of its many steps."""
     try:
         return Environment()
     except ValidationError as error:

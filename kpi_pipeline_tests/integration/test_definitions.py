@@ -98,6 +98,17 @@ def test_the_nightly_job_closes_no_month_and_the_registry_is_refreshed_alone() -
 JOBS = ("nightly", "monthly_close", "registry_refresh")
 
 
+@pytest.mark.parametrize("job", ["nightly", "monthly_close"])
+@pytest.mark.parametrize("name", ["site", "exports"])
+def test_what_people_look_at_is_made_with_what_is_published(job: str, name: str) -> None:
+    """After every published table, and by the jobs that publish."""
+    key = dg.AssetKey(["published", name])
+    assert key in defs.resolve_job_def(job).asset_layer.executable_asset_keys
+    node = defs.resolve_asset_graph().get(key)
+    assert node.parent_keys == {dg.AssetKey(table.name.split(".")) for table in PUBLISHED}
+    assert node.group_name == "published"
+
+
 def test_workspace_loads_the_definitions() -> None:
     text = (Path(__file__).resolve().parents[2] / "workspace.yaml").read_text()
     assert "module_name: kpi_pipeline.definitions" in text

@@ -115,7 +115,7 @@
 
   function quoted(text) {
     // A cell that begins like a formula is text to a spreadsheet, too.
-    const safe = /^[=+@\t\r]/.test(text) || /^-(?![\d.])/.test(text) ? "'" + text : text;
+    const safe = /^(?!-[\d.]+$)[-=+@\t\r]/.test(text) ? "'" + text : text;
     return /[",\n\r]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
   }
 
