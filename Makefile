@@ -26,8 +26,8 @@ pytest: .venv/.dev .venv/.npm
 	@scripts/install-system-packages
 	@scripts/run-tests
 
-bench: .venv/.dev ## Measure the engine, bills, logs and the nightly run; writes benchmarks/results/
-	$(BIN)/python -m benchmarks
+bench: .venv/.bench ## Measure the engine against others, bills, logs and the nightly run; writes docs/performance.md
+	@$(BIN)/python -m benchmarks
 
 notebooks: .venv/.dev ## Execute the notebooks on the sample organisation, and keep what they show in them
 	$(BIN)/python scripts/notebooks.py
@@ -53,6 +53,11 @@ clean: ## Remove the virtual environment and caches; data stays: the landing zon
 .venv/.dev: .venv/.run requirements-dev.lock
 	@echo "Installing what the tests need into .venv ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.bench: .venv/.dev requirements-bench.lock
+	@echo "Installing what the engine is compared with into .venv ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
 .venv/.npm: .venv/.run kpi_pipeline_tests/npm/package-lock.json

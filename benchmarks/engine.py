@@ -1,133 +1,176 @@
-"""The rolling engine: a rebuild against one count(distinct) pass; a night on much history against one on little."""
+"""The rolling engine: a rebuild against one count(distinct) pass, nights on short and long histories, a late file."""
 
-import resource
+import shutil
 import statistics
-import time
-from collections.abc import Callable
-from datetime import date, timedelta
-from multiprocessing import get_context
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from benchmarks.data import fill_members, write_user_days
+from benchmarks.data import LAST, NIGHTS, fill_members, user_days, write_user_days
+from benchmarks.measuring import Say, connect, cpu_seconds, in_own_process, seconds
 from kpi_pipeline import rolling
 from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.warehouse import create_tables
 
-LAST = date(2023, 1, 1) + timedelta(days=1094)
-LIMITS = {"threads": 2, "memory_limit": "2GiB"}
+YEARS = (1, 3, 10)
+ROUNDS = 3
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def _open(path: Path, source: Path, first: date) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(str(path), config={**LIMITS, "temp_directory": str(path.parent)})
-    con.execute("set enable_progress_bar = false")
-    create_tables(con, WAREHOUSE)
+def _load(path: Path, source: Path, where: str = "true") -> duckdb.DuckDBPyConnection:
+    con = connect(path)
+    create_tables(con, [table for table in WAREHOUSE if table.schema == "facts"])
     fill_members(con)
-    con.execute("insert into facts.user_days select date, cell, person_key from read_parquet(?) where date >= ?",
-                [str(source), first])  # fmt: skip
+    con.execute(
+        "insert into facts.user_days select date, cell, person_key "
+        f"from read_parquet('{source}/*.parquet') where {where}"
+    )
+    con.execute("checkpoint")
     return con
 
 
-def _in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Runs in a fresh process, so that its peak memory is its own."""
-    with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measured, (function, arguments))
-
-
-def _measured(function: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, Any]:
-    result: dict[str, Any] = function(*arguments)
-    return {**result, "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
-
-
-def rebuild(folder: Path, source: Path) -> dict[str, Any]:
-    """Three times in turn: one count(distinct) pass per day, and a rebuild of five grains with all windows."""
-    floor, whole = [], []
-    with _open(folder / "rebuild.duckdb", source, date(2023, 1, 1)) as con:
-        rows = con.execute("select count(*) from facts.user_days").fetchall()[0][0]
+def rebuild(folder: Path, source: Path, rounds: int) -> dict[str, Any]:
+    """So many times in turn: one count(distinct) pass per day, and a rebuild of five grains with all windows."""
+    floor, whole, floor_cpu, whole_cpu = [], [], [], []
+    with _load(folder / "rebuild.duckdb", source) as con:
 
         def one_pass() -> None:
             con.execute("select date, count(distinct person_key) from facts.user_days group by date").fetchall()
 
         def everything() -> None:
+            con.execute("begin")
+            rolling.rebuild(con)
+            rolling.restate(con, LAST, everything=True)
+            con.execute("commit")
+
+        for _ in range(rounds):
+            start = cpu_seconds()
+            floor.append(seconds(one_pass))
+            middle = cpu_seconds()
+            whole.append(seconds(everything))
+            floor_cpu.append(middle - start)
+            whole_cpu.append(cpu_seconds() - middle)
+        rows, people = con.execute("select count(*), count(distinct person_key) from facts.user_days").fetchall()[0]
+    return {
+        "user_days": rows,
+        "people": people,
+        "count_distinct_seconds": statistics.median(floor),
+        "rebuild_seconds": statistics.median(whole),
+        "rebuild_cpu_seconds": statistics.median(whole_cpu),
+        "passes": statistics.median(w / f for w, f in zip(whole, floor, strict=True)),
+        "passes_by_cpu": statistics.median(w / f for w, f in zip(whole_cpu, floor_cpu, strict=True)),
+    }
+
+
+def rebuild_alone(folder: Path, source: Path) -> dict[str, Any]:
+    """Once, and nothing else in the process: what it takes of memory."""
+    with _load(folder / "rebuild.duckdb", source) as con:
+        rows = con.execute("select count(*) from facts.user_days").fetchall()[0][0]
+        start = cpu_seconds()
+
+        def everything() -> None:
             rolling.rebuild(con)
             rolling.restate(con, LAST, everything=True)
 
-        for _ in range(3):
-            floor.append(_seconds(one_pass))
-            whole.append(_seconds(everything))
-    return {
-        "user_days": rows,
-        "count_distinct_seconds": statistics.median(floor),
-        "rebuild_seconds": statistics.median(whole),
-        "ratio": statistics.median(w / f for w, f in zip(whole, floor, strict=True)),
-    }
+        taken = seconds(everything)
+        return {"user_days": rows, "rebuild_seconds": taken, "rebuild_cpu_seconds": cpu_seconds() - start}
 
 
-def night(folder: Path, source: Path, history_days: int) -> dict[str, Any]:
-    """Ten more days, one by one, on a history of so many days; the newest days are the same whatever the history."""
-    nights, last = 10, LAST - timedelta(days=10)
-    seconds = []
-    with _open(folder / f"night-{history_days}.duckdb", source, LAST - timedelta(days=history_days)) as con:
-        con.execute("delete from facts.user_days where date > ?", [last])
-        rolling.rebuild(con)
-        rolling.restate(con, last, everything=True)
+def nights(folder: Path, source: Path, late: bool) -> dict[str, Any]:
+    """A rebuild, then one more day after another, each with 100,000 people; and the file of a day two years ago."""
+    found: dict[str, Any] = {}
+    belated = LAST - timedelta(weeks=104)
+    where = f"date <> date '{belated}'" if late else "true"
+    with _load(folder / "nights.duckdb", source, where) as con:
+
+        def everything() -> None:
+            rolling.rebuild(con)
+            rolling.restate(con, LAST, everything=True)
+
+        start = cpu_seconds()
+        found["rebuild_seconds"] = seconds(everything)
+        found["rebuild_cpu_seconds"] = cpu_seconds() - start
         con.execute("checkpoint")
-        for n in range(1, nights + 1):
-            day = last + timedelta(days=n)
-            wanted = f"select date, cell, person_key from read_parquet('{source}') where date = date '{day}'"
-            con.execute(f"create or replace temp table tonight as {wanted}")
-
-            def one_night(day: date = day) -> None:
-                con.execute("begin")
-                rolling.update(con, [day], "select * from tonight", day)
-                con.execute("commit")
-
-            seconds.append(_seconds(one_night))
-        people = con.execute("select count(distinct person_key) from tonight").fetchall()[0][0]
-    return {"history_days": history_days, "active_people": people, "seconds": statistics.median(seconds)}
-
-
-def late(folder: Path, source: Path) -> dict[str, Any]:
-    """A file for a day two years ago arrives late, on three years of history."""
-    day = LAST - timedelta(days=730)
-    with _open(folder / "late.duckdb", source, date(2023, 1, 1)) as con:
-        con.execute("create temp table complete as select * from facts.user_days where date = ?", [day])
-        con.execute("delete from facts.user_days where date = ? and person_key in "
-                    "(select distinct person_key from temp.complete using sample 10 percent (reservoir, 1))",
-                    [day])  # fmt: skip
-        rolling.rebuild(con)
-        rolling.restate(con, LAST, everything=True)
-        wanted = "select * from temp.complete"
-        return {"seconds": _seconds(lambda: rolling.update(con, [day], wanted, LAST))}
+        found["user_days"] = con.execute("select count(*) from facts.user_days").fetchall()[0][0]
+        taken, used = [], []
+        for night in range(NIGHTS):
+            day = LAST + timedelta(days=night + 1)
+            con.execute(f"create or replace temp table given as from read_parquet('{source}/nights/{night}.parquet')")
+            start = cpu_seconds()
+            taken.append(seconds(lambda day=day: _update(con, day)))
+            used.append(cpu_seconds() - start)
+        found["active_people"] = _people_given(con)
+        found["night_seconds"] = statistics.median(taken)
+        found["night_cpu_seconds"] = statistics.median(used)
+        if late:
+            con.execute(
+                "create or replace temp table given as "
+                f"from read_parquet('{source}/*.parquet') where date = date '{belated}'"
+            )
+            found["late_people"] = _people_given(con)
+            start = cpu_seconds()
+            found["late_seconds"] = seconds(lambda: _update(con, belated))
+            found["late_cpu_seconds"] = cpu_seconds() - start
+    return found
 
 
-def measure(folder: Path, rows: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """All of it; `say` is told what is being done."""
-    source = folder / "user_days.parquet"
-    say(f"generating {rows:,} user-days")
-    write_user_days(source, rows)
-    say("rebuild of all grains")
-    whole = _in_own_process(rebuild, folder, source)
-    say("a night on 3 months of history")
-    short = _in_own_process(night, folder, source, 90)
-    say("a night on 3 years of history")
-    long = _in_own_process(night, folder, source, 1094)
-    say("a late file")
-    belated = _in_own_process(late, folder, source)
+def _people_given(con: duckdb.DuckDBPyConnection) -> int:
+    return int(con.execute("select count(distinct person_key) from temp.given").fetchall()[0][0])
+
+
+def _update(con: duckdb.DuckDBPyConnection, day: Any) -> None:
+    con.execute("begin")
+    change = rolling.update(con, [day], "select date, cell, person_key from temp.given", LAST + timedelta(days=NIGHTS))
+    con.execute("commit")
+    assert change.added
+    assert not change.rebuilt
+
+
+def measure(folder: Path, rows: int, say: Say) -> dict[str, Any]:
+    """The engine alone, on `rows` user-days of three years."""
+    source = user_days(folder, rows, say)
+    say("the engine: rebuild of all grains against one count(distinct)")
+    whole = in_own_process(rebuild, _room(folder), source, ROUNDS)
+    say("the engine: its memory")
+    alone = in_own_process(rebuild_alone, _room(folder), source)
+    found: dict[str, Any] = {"rebuild": {**whole, "peak_memory_mib": alone["peak_memory_mib"]}}
+    for years in YEARS:
+        history = source if years == 3 else folder / f"user_days_{years}_years"
+        if years != 3:
+            say(f"generating {years} years of user-days, as many a day")
+            write_user_days(history, rows * years // 3, 365 * years)
+        say(f"the engine: nights on {years} years")
+        found[f"{years}_years"] = in_own_process(nights, _room(folder), history, years == 3)
+        if years != 3:
+            shutil.rmtree(history)
+    three = found["3_years"]
     return {
-        "rebuild": whole,
-        "night_on_3_months": short,
-        "night_on_3_years": long,
-        "night_ratio": long["seconds"] / short["seconds"],
-        "night_share_of_rebuild": long["seconds"] / whole["rebuild_seconds"],
-        "late_file": belated,
-        "late_share_of_rebuild": belated["seconds"] / whole["rebuild_seconds"],
+        **found,
+        "night_share_of_rebuild": three["night_seconds"] / whole["rebuild_seconds"],
+        "night_10_years_to_1": found["10_years"]["night_seconds"] / found["1_years"]["night_seconds"],
+        "late_share_of_rebuild": three["late_seconds"] / whole["rebuild_seconds"],
     }
+
+
+def scale(folder: Path, rows: int, many: int, say: Say) -> dict[str, Any]:
+    """Rebuilds of `rows` and of `many` user-days: how the time grows, and the memory."""
+    source, large = user_days(folder, rows, say), folder / "user_days_many"
+    say(f"the engine: rebuild of {rows:,} user-days")
+    small = in_own_process(rebuild_alone, _room(folder), source)
+    say(f"generating {many:,} user-days")
+    write_user_days(large, many)
+    say(f"the engine: rebuild of {many:,} user-days")
+    big = in_own_process(rebuild_alone, _room(folder), large)
+    shutil.rmtree(large)
+    growth = (big["rebuild_seconds"] / small["rebuild_seconds"]) / (big["user_days"] / small["user_days"])
+    growth_cpu = (big["rebuild_cpu_seconds"] / small["rebuild_cpu_seconds"]) / (big["user_days"] / small["user_days"])
+    return {"few": small, "many": big, "growth_to_linear": growth, "growth_to_linear_by_cpu": growth_cpu}
+
+
+def _room(folder: Path) -> Path:
+    """An empty folder for the next warehouse."""
+    room = folder / "warehouse"
+    shutil.rmtree(room, ignore_errors=True)
+    room.mkdir()
+    return room

@@ -11,10 +11,13 @@ from kpi_pipeline.contracts import table
 from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql
 
 WAU_DAYS, MAU_DAYS = 7, 30
-WINDOWS: dict[str, object] = {"wau_days": WAU_DAYS, "mau_days": MAU_DAYS}
-# Above this share of changed rows, counting everything anew is cheaper than the difference.
+WORD_DAYS = 64  # the days of a word, one bit each
+WINDOWS: dict[str, object] = {"wau_days": WAU_DAYS, "mau_days": MAU_DAYS, "word_days": WORD_DAYS}
+# Above this share of changed rows, or of so many changed days, counting everything anew is cheaper than the difference.
 REBUILD_SHARE = 0.2
+REBUILD_DAYS = 31
 COUNTS = ("dau", "new", "returning", "wau_in", "wau_out", "mau_out")
+PARTS = ("dau", "new", "mau_in", "wau_in", "wau_out", "mau_out")
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,23 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
     """
     run(con, "create or replace temp table days as select unnest($days::date[]) as date", {"days": list(days)})
     run(con, f"create or replace temp table wanted as select distinct date, cell, person_key from ({wanted})")
-    run(con, f"create or replace temp table changes as {sql('rolling', 'changes')}")
-    added, removed = run(
-        con, "select count(*) filter (where sign = 1), count(*) filter (where sign = -1) from temp.changes"
+    span = {"first": min(days, default=None), "last": max(days, default=None)}
+    run(con, f"create or replace temp table changes as {sql('rolling', 'changes')}", span)
+    added, removed, people = run(
+        con,
+        "select count(*) filter (where sign = 1), count(*) filter (where sign = -1), count(distinct person_key) "
+        "from temp.changes",
     )[0]
-    people = scalar(con, "select count(distinct person_key) from temp.changes")
+    changed = [day for (day,) in run(con, "select distinct date from temp.changes order by date")]
     rebuilt = False
-    if added or removed:
+    if changed:
         rows = scalar(con, "select count(*) from facts.user_days")
-        rebuilt = added + removed > REBUILD_SHARE * (rows + added)
+        rebuilt = len(changed) > REBUILD_DAYS or added + removed > REBUILD_SHARE * (rows + added)
         if rebuilt:
-            _change_user_days(con)
+            _change_user_days(con, "changes", changed[0], changed[-1])
             rebuild(con)
         else:
-            _add_difference(con, min(days) - timedelta(days=MAU_DAYS))
+            _add_difference(con, changed)
     restate(con, through, everything=rebuilt)
     for name in ("days", "wanted", "changes"):
         run(con, f"drop table temp.{name}")
@@ -60,139 +66,235 @@ def rebuild(con: Connection) -> None:
     """Counts first_seen and flows anew from facts.user_days."""
     for name in ("first_seen", "flows"):
         run(con, f"truncate facts.{name}")
+    _collect_words(con)
+    _see(con, "from temp.words")
+    run(con, f"create or replace temp table cell_gaps as {sql('rolling', 'gaps')}", WINDOWS)
     fill(
         con,
         table("facts.first_seen"),
-        "select cell, person_key, min(date) as first_date from facts.user_days group by cell, person_key",
+        "select member_id as cell, person_key, to_date as first_date from temp.cell_gaps where from_date is null",
     )
     run(
         con,
-        "create or replace temp table people_in_many as "
-        "select person_key from facts.first_seen group by person_key having count(*) > 1",
+        "create or replace temp table pairs as select cell, member_id, person_key from ("
+        "    select person_key, cell from facts.first_seen "
+        "    semi join (select person_key from facts.first_seen group by person_key having count(*) > 1) "
+        "    using (person_key)"
+        ") join facts.cell_members using (cell) "
+        "qualify count(*) over (partition by member_id, person_key) > 1",
     )
-    flows = sql("rolling", "flows")
-    _see(con, sql("rolling", "seen_in_one_cell"))
-    run(con, f"create or replace temp table cell_flows as {flows}", WINDOWS)
-    members = (
-        "select m.member_id, f.* exclude (member_id) from temp.cell_flows f "
-        "join facts.cell_members m on m.cell = f.member_id"
+    _create_parts(con, "parts")
+    _create_parts(con, "cell_flows")
+    _see_gaps(con, "select member_id, 1 as sign, from_date, to_date from temp.cell_gaps")
+    run(con, f"insert into temp.cell_flows by name {sql('rolling', 'flows')}", WINDOWS)
+    run(
+        con,
+        "insert into temp.cell_flows by name "
+        "select member_id, to_date as date, count(*) as new from temp.cell_gaps where from_date is null group by all "
+        "union all by name select cell as member_id, date, count(*) as dau from facts.user_days group by all",
     )
-    run(con, f"create or replace temp table parts as select 1 as sign, * from ({members})")
-    _see(con, sql("rolling", "seen_in_many_cells"))
-    run(con, f"insert into temp.parts by name select 1 as sign, * from ({flows})", WINDOWS)
-    fill(con, table("facts.flows"), _sum_of_parts())
+    run(
+        con,
+        "insert into temp.parts by name select m.member_id, f.* exclude (member_id) "
+        "from temp.cell_flows f join facts.cell_members m on m.cell = f.member_id",
+    )
+    _correct_for_people_in_many_cells(con)
+    fill(con, table("facts.flows"), f"{_sum_of_parts()} order by date, member_id")
+    run(con, "drop view temp.gaps")
     run(con, "drop view temp.seen")
-    for name in ("parts", "cell_flows", "people_in_many"):
+    for name in ("parts", "cell_flows", "pairs", "cell_gaps", "words"):
         run(con, f"drop table temp.{name}")
 
 
 def restate(con: Connection, through: date, *, everything: bool = False) -> None:
-    """Brings active_users up to date: changed members from their first changed day, all others by the days to come.
+    """Brings active_users up to date: changed members on the days that changed, all members by the days to come.
 
     Changed members are those in temp.restate; without it nothing has changed.
     """
     last = scalar(con, "select max(date) from facts.active_users")
-    through = max(through, last) if last else through
     if everything:
         run(con, "truncate facts.active_users")
-        last = None
-    run(con, "create temp table if not exists restate (member_id integer, from_date date)")
-    # Every member needs the days that aren't there yet, those too that changed only after them.
+        through, last = max(through, last) if last else through, None
+    run(con, "create temp table if not exists restate (member_id integer, from_date date, to_date date)")
+    if last:
+        _write_active_users(con, last)
     missing = last + timedelta(days=1) if last else scalar(con, "select min(date) from facts.flows")
-    run(con, "update temp.restate set from_date = least(from_date, $missing::date)", {"missing": missing})
-    run(
-        con,
-        "insert into temp.restate select member_id, $missing::date from facts.members "
-        "where member_id not in (select member_id from temp.restate)",
-        {"missing": missing},
-    )
-    run(
-        con,
-        "delete from facts.active_users a using temp.restate r, facts.members m "
-        "where m.member_id = r.member_id and a.grain = m.grain and a.member = m.member and a.date >= r.from_date",
-    )
-    fill(con, table("facts.active_users"), sql("rolling", "active_users"), {**WINDOWS, "through": through})
+    if missing and missing <= through:
+        run(
+            con,
+            "create or replace temp table restate as "
+            "select member_id, $missing::date as from_date, $through::date as to_date from facts.members",
+            {"missing": missing, "through": through},
+        )
+        _write_active_users(con, through)
     run(con, "drop table temp.restate")
+
+
+def _collect_words(con: Connection) -> None:
+    """All user-days as words of 64 days, block by block, so that what is grouped at once doesn't grow with history."""
+    run(
+        con,
+        "create or replace temp table words (member_id integer, person_key uuid, start_date date, bits ubigint)",
+    )
+    start, last = run(con, "select min(date), max(date) from facts.user_days")[0]
+    while start and start <= last:
+        run(con, f"insert into temp.words {sql('rolling', 'words')}", {**WINDOWS, "start": start})
+        start += timedelta(days=WORD_DAYS)
+
+
+def _correct_for_people_in_many_cells(con: Connection) -> None:
+    """Whoever was in several cells of a member was counted in each: taken away, and counted by the union instead."""
+    run(con, f"create or replace temp table words_in_many as {sql('rolling', 'words_in_many_cells')}")
+    _see(con, "from temp.words_in_many")
+    run(
+        con,
+        f"create or replace temp table gaps_in_many as select 1 as sign, * from ({sql('rolling', 'gaps')})",
+        WINDOWS,
+    )
+    run(
+        con,
+        "insert into temp.gaps_in_many by name select -1 as sign, p.member_id, g.from_date, g.to_date "
+        "from temp.cell_gaps g join temp.pairs p on p.cell = g.member_id and p.person_key = g.person_key",
+    )
+    _see_gaps(con, "from temp.gaps_in_many")
+    run(con, f"insert into temp.parts by name {sql('rolling', 'flows')}", WINDOWS)
+    run(
+        con,
+        "insert into temp.parts by name "
+        "select member_id, to_date as date, sum(sign) as new from temp.gaps where from_date is null group by all",
+    )
+    run(con, f"insert into temp.parts by name {sql('rolling', 'overlaps')}")
+    for name in ("words_in_many", "gaps_in_many"):
+        run(con, f"drop table temp.{name}")
 
 
 def _see(con: Connection, select: str) -> None:
     run(con, f"create or replace temp view seen as {select}")
 
 
+def _see_gaps(con: Connection, select: str) -> None:
+    run(con, f"create or replace temp view gaps as {select}")
+
+
+def _create_parts(con: Connection, name: str) -> None:
+    """A table of flows that are still to be summed up, each statement filling in what it knows."""
+    counts = ", ".join(f"{quote(part)} bigint" for part in PARTS)
+    run(con, f"create or replace temp table {name} (member_id integer, date date, {counts})")
+
+
 def _sum_of_parts() -> str:
-    sums = ", ".join(f"sum(sign * {quote(name)})::bigint as {quote(name)}" for name in COUNTS)
-    return f"select member_id, date, {sums} from temp.parts group by member_id, date"
+    sums = {name: f"coalesce(sum({quote(name)}), 0)" for name in PARTS}
+    sums["returning"] = f"{sums['mau_in']} - {sums['new']}"
+    chosen = ", ".join(f"({sums[name]})::bigint as {quote(name)}" for name in COUNTS)
+    return f"select member_id, date, {chosen} from temp.parts group by member_id, date"
 
 
-def _change_user_days(con: Connection) -> None:
-    run(
-        con,
-        "delete from facts.user_days u using temp.changes c where c.sign = -1 and u.date = c.date "
-        "and u.cell = c.cell and u.person_key = c.person_key",
-    )
+def _change_user_days(con: Connection, changes: str, first: date, last: date) -> None:
+    """Adds and takes away the rows of a table of changes, whose days are from `first` to `last`."""
+    if scalar(con, f"select exists (from temp.{changes} where sign = -1)"):
+        run(
+            con,
+            f"delete from facts.user_days u using temp.{changes} c where c.sign = -1 and u.date = c.date "
+            "and u.cell = c.cell and u.person_key = c.person_key and u.date between $first::date and $last::date",
+            {"first": first, "last": last},
+        )
     fill(
         con,
         table("facts.user_days"),
-        "select date, cell, person_key from temp.changes where sign = 1 order by date, cell, person_key",
+        f"select date, cell, person_key from temp.{changes} where sign = 1 order by date, cell, person_key",
     )
 
 
-def _add_difference(con: Connection, horizon: date) -> None:
-    """Takes the changed people's old flows away and adds their new ones; flows before `horizon` can't have changed."""
-    run(con, "create or replace temp table changed_people as select distinct person_key from temp.changes")
-    run(con, "create or replace temp table parts as select 1 as sign, * from facts.flows limit 0")
-    _add_changed_flows(con, -1, horizon)
-    _change_user_days(con)
-    _change_first_seen(con)
-    _add_changed_flows(con, 1, horizon)
-    differs = " or ".join(f"sum(sign * {quote(name)}) <> 0" for name in COUNTS)
-    run(con, f"create or replace temp table difference as {_sum_of_parts()} having {differs}")
+def _add_difference(con: Connection, days: Sequence[date]) -> None:
+    """Takes up the changed days one after another; only changed people are looked at, and only a month around."""
+    _create_parts(con, "parts")
+    for day in days:
+        _add_day(con, day)
+    differs = " or ".join(f"{quote(name)} <> 0" for name in COUNTS)
+    run(con, f"create or replace temp table difference as from ({_sum_of_parts()}) where {differs}")
+    run(
+        con,
+        "create or replace temp table starts as "
+        "select member_id, min(date) as start_date from facts.flows group by member_id",
+    )
     sums = ", ".join(f"{quote(name)} = f.{quote(name)} + d.{quote(name)}" for name in COUNTS)
     run(
         con,
         "merge into facts.flows f using temp.difference d on f.member_id = d.member_id and f.date = d.date "
         f"when matched then update set {sums} when not matched then insert by name",
     )
-    run(con, "delete from facts.flows where dau = 0")
     run(
         con,
-        "create or replace temp table restate as "
-        "select member_id, min(date) as from_date from temp.difference group by member_id",
+        "delete from facts.flows where dau = 0 and date between $first::date and $last::date",
+        {"first": days[0], "last": days[-1]},
     )
-    for name in ("parts", "difference", "changed_people"):
+    restated = f"select member_id, from_date, to_date from ({sql('rolling', 'restated')})"
+    run(con, f"create or replace temp table restate as {restated}", WINDOWS)
+    for name in ("parts", "difference", "starts"):
         run(con, f"drop table temp.{name}")
 
 
-def _add_changed_flows(con: Connection, sign: int, horizon: date) -> None:
-    run(con, f"create or replace temp table seen as {sql('rolling', 'seen_changed')}", {"horizon": horizon})
-    run(con, f"insert into temp.parts by name select {sign} as sign, * from ({sql('rolling', 'flows')})", WINDOWS)
-    run(con, "drop table temp.seen")
-
-
-def _change_first_seen(con: Connection) -> None:
-    """The first day of each changed person and cell; where it was taken away, the next one is looked for."""
+def _add_day(con: Connection, day: date) -> None:
+    that = {**WINDOWS, "day": day}
+    run(con, "create or replace temp table today as from temp.changes where date = $day::date", that)
+    for name in ("around", "toggled", "first_days"):
+        run(con, f"create or replace temp table {name} as {sql('rolling', name)}", that)
+    run(con, f"create or replace temp table day_gaps as {sql('rolling', 'gaps_of_day')}", that)
+    _see_gaps(con, "from temp.day_gaps")
+    run(con, f"insert into temp.parts by name {sql('rolling', 'flows')}", WINDOWS)
     run(
         con,
-        "create or replace temp table lost as select s.cell, s.person_key from facts.first_seen s "
-        "join temp.changes c on c.sign = -1 and c.cell = s.cell and c.person_key = s.person_key "
-        "and c.date = s.first_date",
+        "insert into temp.parts by name "
+        "select member_id, $day::date as date, sum(sign) as dau from temp.toggled group by member_id",
+        that,
     )
-    if scalar(con, "select count(*) from temp.lost"):
+    _change_user_days(con, "today", day, day)
+    _change_first_seen(con, day)
+    run(con, "drop view temp.gaps")
+    for name in ("today", "around", "toggled", "day_gaps", "first_days"):
+        run(con, f"drop table temp.{name}")
+
+
+def _change_first_seen(con: Connection, day: date) -> None:
+    """First days in cells, and so who is new where. The next one after a first day that went may be any later day."""
+    if scalar(con, "select exists (from temp.first_days where is_lost)"):
         run(
             con,
-            "delete from facts.first_seen s using temp.lost l where s.cell = l.cell and s.person_key = l.person_key",
+            "update temp.first_days f set after = u.first_date from ("
+            "    select u.cell, u.person_key, min(u.date) as first_date from facts.user_days u "
+            "    semi join temp.first_days l on l.is_lost and u.cell = l.cell and u.person_key = l.person_key "
+            "    where u.date > $day::date group by all"
+            ") u where f.cell = u.cell and f.person_key = u.person_key",
+            {"day": day},
         )
-        fill(
+    run(con, f"insert into temp.parts by name {sql('rolling', 'new_people')}")
+    if scalar(con, "select exists (from temp.first_days where before is distinct from after and before is not null)"):
+        run(
             con,
-            table("facts.first_seen"),
-            "select u.cell, u.person_key, min(u.date) as first_date from facts.user_days u "
-            "semi join temp.lost l on u.cell = l.cell and u.person_key = l.person_key group by all",
+            "delete from facts.first_seen s using temp.first_days f where f.before is distinct from f.after "
+            "and s.cell = f.cell and s.person_key = f.person_key",
         )
+    fill(
+        con,
+        table("facts.first_seen"),
+        "select cell, person_key, after as first_date from temp.first_days "
+        "where after is not null and before is distinct from after",
+    )
+
+
+def _write_active_users(con: Connection, through: date) -> None:
+    """Writes the members and days of temp.restate, as far as `through`."""
+    run(con, "delete from temp.restate where from_date > $through::date", {"through": through})
+    run(con, "update temp.restate set to_date = least(to_date, $through::date)", {"through": through})
+    first, last = run(con, "select min(from_date), max(to_date) from temp.restate")[0]
+    if not first:
+        return
+    span = {**WINDOWS, "first": first, "last": last}
     run(
         con,
-        "merge into facts.first_seen s using (select cell, person_key, min(date) as first_date from temp.changes "
-        "where sign = 1 group by all) c on s.cell = c.cell and s.person_key = c.person_key "
-        "when matched and c.first_date < s.first_date then update set first_date = c.first_date "
-        "when not matched then insert by name",
+        "delete from facts.active_users a using temp.restate r, facts.members m "
+        "where m.member_id = r.member_id and a.grain = m.grain and a.member = m.member "
+        "and a.date between r.from_date and r.to_date and a.date between $first::date and $last::date",
+        span,
     )
-    run(con, "drop table temp.lost")
+    fill(con, table("facts.active_users"), sql("rolling", "active_users"), span)

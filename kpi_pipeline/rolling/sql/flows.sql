@@ -1,26 +1,12 @@
--- Who comes and who leaves, by member and day, from temp.seen: one row per member, person and day.
--- first_date: the first day ever, where earlier days are not in temp.seen.
-with gap as (
-    select
-        member_id,
-        date,
-        coalesce(
-            date_diff('day', lag(date) over person, date),
-            case when first_date < date then $mau_days end
-        ) as before,
-        date_diff('day', date, lead(date) over person) as after
-    from temp.seen
-    window person as (partition by member_id, person_key order by date)
-)
-
-select
-    member_id,
-    date,
-    count(*) as dau,
-    count(*) filter (where before is null) as new,
-    count(*) filter (where before >= $mau_days) as "returning",
-    count(*) filter (where before is null or before >= $wau_days) as wau_in,
-    count(*) filter (where after is null or after >= $wau_days) as wau_out,
-    count(*) filter (where after is null or after >= $mau_days) as mau_out
-from gap
-group by member_id, date
+-- What gaps mean for the days at their ends, from temp.gaps; `sign` says how often a gap counts.
+select member_id, from_date as date, 0 as wau_in, 0 as mau_in, sum(sign) as wau_out,
+    sum(case when to_date is null or to_date - from_date >= $mau_days then sign else 0 end) as mau_out
+from temp.gaps
+where from_date is not null and (to_date is null or to_date - from_date >= $wau_days)
+group by member_id, from_date
+union all
+select member_id, to_date as date, sum(sign) as wau_in,
+    sum(case when from_date is null or to_date - from_date >= $mau_days then sign else 0 end) as mau_in, 0, 0
+from temp.gaps
+where to_date is not null and (from_date is null or to_date - from_date >= $wau_days)
+group by member_id, to_date
