@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from benchmarks import access_logs, comparison, costs, engine, github, nightly, report
+from benchmarks import access_logs, comparison, costs, engine, github, nightly, operators_night, report
 from benchmarks.measuring import THREADS, Say
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -37,6 +37,7 @@ PARTS = {
     "cloud_costs": Part(3, lambda folder, given, say: costs.measure(folder, given.lines, say)),
     "access_logs": Part(4, lambda folder, given, say: access_logs.measure(folder, given.log_lines, say)),
     "github": Part(3, lambda folder, given, say: github.measure(folder, given.issues, say)),
+    "operators_night": Part(5, lambda folder, _, say: operators_night.measure(folder, say)),
     "kpi_run_on_the_sample": Part(4, lambda folder, _, say: nightly.measure(folder, say)),
 }
 

@@ -61,7 +61,8 @@ def generated(results: dict[str, Any]) -> str:
         + ", ".join(f"{name} {number}" for name, number in what.items())
         + "."
     ]
-    for name, section in (("comparison", _comparison), ("engine", _engine), ("scaling", _scaling)):
+    sections = {"comparison": _comparison, "engine": _engine, "scaling": _scaling, "operators_night": _night}
+    for name, section in sections.items():
         if name in results:
             parts.append(section(results[name]))
     if others := [_leaf(name, results[name]) for name in ("cloud_costs", "access_logs", "github") if name in results]:
@@ -124,6 +125,25 @@ def _scaling(found: dict[str, Any]) -> str:
     growth = f"{found['growth_to_linear']:.2f} times linear ({found['growth_to_linear_by_cpu']:.2f} by CPU)"
     table = _rows(("user-days", "rebuild", "CPU", "peak memory"), rows)
     return f"### Scaling\n\n{table}\n\nThe time grows {growth}; the aim is at most 1.2 times, below 4 GiB."
+
+
+def _night(found: dict[str, Any]) -> str:
+    size = (
+        f"{found['hubs']:,} hubs, {found['mau']:,} monthly active users at most, {found['user_days']:,} user-days, "
+        f"{found['billing_lines']:,} billing lines, {found['issues']:,} issues, {found['tickets']:,} tickets; "
+        f"{found['kpi_values']:,} values of KPIs."
+    )
+    rows = [
+        (what, _s(found[name]["seconds"]), _s(found[name]["cpu"]))
+        for what, name in (
+            ("the first `kpi run`", "first_run"),
+            ("**a night: `kpi run` with one more day**", "night"),
+            (f"a Dagster run of {found['assets']} assets that do nothing", "nothing"),
+        )
+    ]
+    ratio = f"A night takes {found['ratio']:.1f} times a run of nothing ({found['cpu_ratio']:.1f} by CPU)"
+    table = _rows(("", "seconds", "of CPU"), rows)
+    return f"### A night of an operator\n\n{size}\n\n{table}\n\n{ratio}; the aim is at most 1.5 times."
 
 
 def chart(found: dict[str, Any]) -> alt.Chart:

@@ -137,11 +137,11 @@ def _median(runs: list[dict[str, float]]) -> dict[str, float]:
 def _counts(data: Path) -> dict[str, int]:
     """How much there was of everything, counted where it arrived."""
     queries = {
-        "hubs": "select count(*) from staged.hubs",
+        "hubs": "select count(distinct (cluster, hub)) from staged.hubs",
         "mau": "select max(mau) from facts.active_users where grain = 'organisation'",
         "user_days": "select count(*) from facts.user_days",
-        "billing_lines": "select count(*) from staged.cloud_costs",
-        "issues": "select count(*) from facts.issues",
+        "billing_lines": "select count(*) from raw.cloud_costs",
+        "issues": "select count(*) from staged.issues",
         "tickets": "select count(*) from staged.tickets",
         "kpi_values": "select count(*) from kpi.kpi_values",
     }
