@@ -26,7 +26,7 @@ def test_kpi_run_is_a_run_that_the_ui_shows(first_run: dict[str, Any]) -> None:
     assert tags(first_run)["dagster/partition"] == LAST_DAY
 
 
-def test_the_nightly_schedule_is_there(live: Live) -> None:
+def test_the_schedules_are_there(live: Live) -> None:
     question = """query ($of: RepositorySelector!) {
       schedulesOrError(repositorySelector: $of) {
         ... on Schedules { results { name cronSchedule executionTimezone pipelineName } }
@@ -34,13 +34,14 @@ def test_the_nightly_schedule_is_there(live: Live) -> None:
     }"""
     of = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION}
     config = tomllib.loads((SAMPLE / "kpi.toml").read_text(encoding="utf-8"))
-    assert live.ask(question, of=of)["schedulesOrError"]["results"] == [
-        {
-            "name": "nightly",
-            "cronSchedule": "30 2 * * *",
-            "executionTimezone": config["organisation"]["timezone"],
-            "pipelineName": "nightly",
-        }
+    zone = config["organisation"]["timezone"]
+    found = live.ask(question, of=of)["schedulesOrError"]["results"]
+    assert sorted(tuple(schedule.values()) for schedule in found) == [
+        ("monthly_close", "0 5 5 * *", zone, "monthly_close"),
+        ("nightly", "30 2 * * *", zone, "nightly"),
+        # Days of activity are days of UTC.
+        ("poll_hubs", "15 * * * *", "UTC", "poll_hubs"),
+        ("registry_refresh", "15 */6 * * *", zone, "registry_refresh"),
     ]
 
 
