@@ -39,18 +39,20 @@ def versions() -> dict[str, str]:
     return found
 
 
+def missing(results: dict[str, Any]) -> list[str]:
+    """The sections of the page that haven't been measured here."""
+    return [name for name in SECTIONS if name not in results]
+
+
 def write(results: dict[str, Any]) -> list[Path]:
-    """Puts the results between the markers of the page; returns what was written."""
-    written = []
-    if "comparison" in results:
-        CHART.parent.mkdir(exist_ok=True)
-        chart(results["comparison"]).save(CHART)
-        written.append(CHART)
+    """Puts the results between the markers of the page; returns what was written. No section may be missing."""
+    CHART.parent.mkdir(exist_ok=True)
+    chart(results["comparison"]).save(CHART)
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     PAGE.write_text(f"{before}{BEGIN}\n\n{generated(results)}\n{END}{after}", encoding="utf-8")
-    return [*written, PAGE]
+    return [CHART, PAGE]
 
 
 def generated(results: dict[str, Any]) -> str:
@@ -61,10 +63,7 @@ def generated(results: dict[str, Any]) -> str:
         + ", ".join(f"{name} {number}" for name, number in what.items())
         + "."
     ]
-    sections = {"comparison": _comparison, "engine": _engine, "scaling": _scaling, "operators_night": _night}
-    for name, section in sections.items():
-        if name in results:
-            parts.append(section(results[name]))
+    parts += [section(results[name]) for name, section in SECTIONS.items()]
     if others := [_leaf(name, results[name]) for name in ("cloud_costs", "access_logs", "github") if name in results]:
         parts.append("### The other pipelines\n\n" + _rows(("From landing to", "against a plain read"), others))
     return "\n\n".join(parts) + "\n"
@@ -186,3 +185,6 @@ def _s(value: float) -> str:
 
 def _mib(found: dict[str, Any]) -> str:
     return f"{found['peak_memory_mib']:,} MiB"
+
+
+SECTIONS = {"comparison": _comparison, "engine": _engine, "scaling": _scaling, "operators_night": _night}
