@@ -22,7 +22,7 @@ check: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: .venv/.dev .venv/.npm
+pytest: .venv/.bench .venv/.npm
 	@scripts/install-system-packages
 	@scripts/run-tests
 
