@@ -6,7 +6,6 @@ that isn't in the contracts. The package is for the organisation itself: interna
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,10 @@ TYPES = {
 }
 # Where CSV would write something that only DuckDB reads.
 AS_TEXT = {"VARCHAR[]": "to_json({})", "TIMESTAMP": "strftime({}, '%Y-%m-%dT%H:%M:%S.%fZ')"}
-CSV = "(format csv, header, delimiter ',', quote '\"', nullstr '')"
-MEDIA_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+FORMATS = {
+    "csv": ("text/csv", "(format csv, header, delimiter ',', quote '\"', nullstr '')"),
+    "parquet": ("application/vnd.apache.parquet", "(format parquet, compression zstd)"),
+}
 Tell = Callable[[int, int, str], None]
 
 
@@ -58,14 +59,11 @@ def write(
         _refuse_unknown(snapshot)
         with folders.replaced(folder) as aside:
             resources = []
-            files = [(table, kind) for table in PUBLISHED for kind in MEDIA_TYPES]
+            files = [(table, kind) for table in PUBLISHED for kind in FORMATS]
             for number, (table, kind) in enumerate(files):
                 path = aside / f"{table.short_name}.{kind}"
                 tell(number, len(files), path.name)
-                if kind == "csv":
-                    snapshot.rows(_as_csv(table, path))
-                else:
-                    shutil.copyfile(snapshot.path.with_name(path.name), path)
+                snapshot.rows(_copy(table, kind, path))
                 resources.append(_resource(table, kind, path))
             text = json.dumps(_package(snapshot, resources), indent=2, ensure_ascii=False)
             (aside / DESCRIPTOR).write_text(text + "\n", encoding="utf-8")
@@ -88,17 +86,17 @@ def _refuse_unknown(snapshot: published.Published) -> None:
             )
 
 
-def _as_csv(table: Table, path: Path) -> str:
+def _copy(table: Table, kind: str, path: Path) -> str:
     """One statement; COPY takes no parameter for the path. The key makes the order of the rows a fixed one."""
-    columns = ", ".join(_as_text(column) for column in table.columns)
+    columns = ", ".join(_selected(column, kind) for column in table.columns)
     key = ", ".join(quote(name) for name in table.key)
     rows = f"select {columns} from {quote(table.short_name)} as t order by {key}"
-    return f"copy ({rows}) to {literal(str(path))} {CSV}"
+    return f"copy ({rows}) to {literal(str(path))} {FORMATS[kind][1]}"
 
 
-def _as_text(column: Column) -> str:
+def _selected(column: Column, kind: str) -> str:
     name = quote(column.name)
-    if column.type in AS_TEXT:
+    if kind == "csv" and column.type in AS_TEXT:
         return f"{AS_TEXT[column.type].format('t.' + name)} as {name}"
     return f"t.{name}"
 
@@ -128,7 +126,7 @@ def _resource(table: Table, kind: str, path: Path) -> dict[str, Any]:
         "path": path.name,
         "description": table.comment,
         "format": kind,
-        "mediatype": MEDIA_TYPES[kind],
+        "mediatype": FORMATS[kind][0],
         **({"encoding": "utf-8"} if kind == "csv" else {}),
         "bytes": path.stat().st_size,
         "hash": f"sha256:{digest}",
