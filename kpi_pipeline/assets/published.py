@@ -125,15 +125,19 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
     return published
 
 
+def _made_of_them(asset_key: dg.AssetKey, description: str, kinds: set[str], **more: Any) -> dg.AssetSpec:
+    """What is made of all published tables, and is none itself."""
+    deps = [key(t.name) for t in PUBLISHED]
+    return dg.AssetSpec(asset_key, deps=deps, description=description, group_name=GROUP, kinds=kinds, **more)
+
+
 @dg.multi_asset(
     specs=[
-        dg.AssetSpec(
+        _made_of_them(
             CLOSED_MONTHS,
-            deps=[key(t.name) for t in PUBLISHED],
-            description="What was reported of a month, kept when it is closed: all that was published then, in "
+            "What was reported of a month, kept when it is closed: all that was published then, in "
             "`published/closed/<month>/`. It is never replaced, so that a later restatement can be compared with it.",
-            group_name=GROUP,
-            kinds={"duckdb", "parquet"},
+            {"duckdb", "parquet"},
         )
     ],
     name="close_month",
@@ -150,13 +154,11 @@ def close_last_month(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
 
 @dg.multi_asset(
     specs=[
-        dg.AssetSpec(
+        _made_of_them(
             SITE,
-            deps=[key(t.name) for t in PUBLISHED],
-            description="The web report, in `published/site`: open `internal/index.html` or `external/index.html` from "
+            "The web report, in `published/site`: open `internal/index.html` or `external/index.html` from "
             "a disk or a web server. It asks nobody for anything. The external edition holds nothing internal.",
-            group_name=GROUP,
-            kinds={"html"},
+            {"html"},
             freshness_policy=FRESHNESS,
         )
     ],
@@ -173,13 +175,11 @@ def write_report(pipeline: Pipeline) -> dg.MaterializeResult[Any]:
 
 @dg.multi_asset(
     specs=[
-        dg.AssetSpec(
+        _made_of_them(
             EXPORTS,
-            deps=[key(t.name) for t in PUBLISHED],
-            description="Every published table as CSV and Parquet, in `published/exports`, with a `datapackage.json` "
+            "Every published table as CSV and Parquet, in `published/exports`, with a `datapackage.json` "
             "(Frictionless Data Package) that explains them.",
-            group_name=GROUP,
-            kinds={"csv", "parquet"},
+            {"csv", "parquet"},
             freshness_policy=FRESHNESS,
         )
     ],
