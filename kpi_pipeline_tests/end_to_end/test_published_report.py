@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from playwright.sync_api import Browser, Page
 
-from kpi_pipeline_tests.end_to_end.browsing import PHONE, WIDE, chromium, draw_all, visited
+from kpi_pipeline_tests.browsing import PHONE, WIDE, chromium, draw_all, visited
 from kpi_pipeline_tests.end_to_end.commands import kpi
 
 AXE = Path(__file__).parents[1] / "npm" / "node_modules" / "axe-core" / "axe.min.js"
@@ -55,7 +55,8 @@ class Site:
             return con.execute(query, list(values)).fetchall()
 
 
-@pytest.fixture(scope="session")
+# Closed before another module's tests begin: a process has one of Playwright's loops at a time.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from kpi_pipeline import catalog
 from kpi_pipeline.definitions import defs
+from kpi_pipeline_tests.browsing import chromium
 from kpi_pipeline_tests.webserver.conftest import LAST_DAY
 from kpi_pipeline_tests.webserver.live import LOCATION, Live
 
-CHROMIUM = "/usr/bin/chromium"
 GRAPH = defs.resolve_asset_graph()
 GROUPS = {
     group: sorted("/".join(key.path) for key in GRAPH.asset_keys_for_group(group))
@@ -38,14 +38,12 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def browser_tab() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         context = browser.new_context(viewport={"width": PAGE[0], "height": PAGE[1]})
         context.add_init_script(TOP_DOWN)
         context.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
         yield context.new_page()
-        browser.close()
 
 
 @pytest.fixture
