@@ -42,6 +42,9 @@ def show(configured: Settings, console: Console, materialized: int, *, published
         console.print(_exclusions(exclusions))
     console.print(_health(health))
     console.print(f"{materialized} materializations. Published: {path} and *.parquet beside it.", soft_wrap=True)
+    report = configured.published_dir / "site" / "internal" / "index.html"
+    if report.exists():
+        console.print(f"Report: {report}", soft_wrap=True)
     console.print(f"Dagster: kpi ui --config {configured.config_path} --data-dir {configured.data_dir}", soft_wrap=True)
 
 
