@@ -28,6 +28,10 @@ telemetry: {enabled: false}
 nux: {enabled: false}
 concurrency: {runs: {max_concurrent_runs: 1}}
 run_monitoring: {enabled: true}
+event_log_storage:
+  module: kpi_pipeline.event_log
+  class: KeptOpenEventLogStorage
+  config: {base_dir: {env: DAGSTER_HOME}}
 """
 # The organisation that a data folder belongs to.
 OWNER = "organisation.txt"

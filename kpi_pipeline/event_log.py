@@ -1,0 +1,86 @@
+"""Where Dagster keeps the events of runs: its own SQLite files, kept open between two events.
+
+What belongs here: how long a connection lives. What never does: what an event is, and what of it is stored; that is
+Dagster's, which can read and go on with these files without this module.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+
+BUSY_SECONDS = 60
+
+
+class KeptOpenEventLogStorage(SqliteEventLogStorage):
+    """Dagster's event log, without opening a database, compiling SQL and closing it for every event.
+
+    Of the databases, two are kept open: the index of all runs, and the run that was used last.
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: dict[str, Engine] = {}
+        super().__init__(base_dir, inst_data)
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+        """base_dir is Dagster's home; the files are where Dagster puts them by itself."""
+        return cls(str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock:
+            engine = self._engine(shard)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.connect() as con, con.begin():
+                yield con
+            # What was committed is in a file beside the database until that is closed; who watches the run, such as
+            # the UI's page of it, waits for the database itself to be touched.
+            os.utime(self.path_for_shard(shard))
+
+    def _engine(self, shard: str) -> Engine:
+        if shard in self._engines and not Path(self.path_for_shard(shard)).exists():
+            # `dagster run wipe`, in another process.
+            self._close(shard)
+            self._initialized_dbs.discard(shard)
+        if shard not in self._engines:
+            for other in set(self._engines) - {INDEX_SHARD_NAME}:
+                if shard != INDEX_SHARD_NAME:
+                    self._close(other)
+            self._engines[shard] = create_engine(
+                self.conn_string_for_shard(shard),
+                poolclass=QueuePool,
+                pool_size=1,
+                connect_args={"timeout": BUSY_SECONDS},
+            )
+            event.listen(self._engines[shard], "connect", _in_no_hurry)
+        return self._engines[shard]
+
+    def _close(self, shard: str) -> None:
+        self._engines.pop(shard).dispose()
+
+    def _close_all(self) -> None:
+        for shard in list(self._engines):
+            self._close(shard)
+
+    def wipe(self) -> None:
+        self._close_all()
+        super().wipe()
+
+    def dispose(self) -> None:
+        self._close_all()
+        super().dispose()
+
+
+def _in_no_hurry(con: sqlite3.Connection, _: object) -> None:
+    """A power failure may take the last events with it, never the database; no value rests on events."""
+    con.execute("pragma synchronous = normal")
