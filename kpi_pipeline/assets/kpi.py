@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +15,11 @@ from kpi_pipeline.assets.plots import line_plot
 from kpi_pipeline.catalog import Catalog, Kpi
 from kpi_pipeline.stages import kpi as stage
 from kpi_pipeline.stages.scorecard import TARGET_CHECK, Rules, Verdict, score
-from kpi_pipeline.warehouse import Connection
+from kpi_pipeline.warehouse import Connection, another
+
+# KPIs of a group that are computed at a time: while one is drawn or planned, DuckDB is free for another. They write
+# different rows.
+AT_ONCE = 2
 
 
 def kpi_key(kpi: Kpi) -> dg.AssetKey:
@@ -113,6 +119,26 @@ def shown(value: object, unit: str) -> str:
     return number if unit == "count" else f"{number} {unit}"
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What was made of one KPI: what its asset shows, and how it stands against its target."""
+
+    metadata: dict[str, Any]
+    verdict: Verdict | None
+
+
+def _make(con: Connection, kpi: Kpi, this: stage.Run, rules: Rules) -> _Made:
+    """Computes and judges one KPI, by a connection of its own."""
+    own = another(con)
+    try:
+        computed = stage.compute(own, kpi, this)
+        verdict = score(own, kpi, this, rules)
+        judged = {"scorecard": verdict.status} if verdict else {}
+        return _Made(_values(own, kpi, computed) | judged, verdict)
+    finally:
+        own.close()
+
+
 def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
     @dg.multi_asset(
         specs=[_spec(kpi) for kpi in kpis],
@@ -126,16 +152,12 @@ def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
         configured, this = pipeline.settings(), pipeline.this_run(context, clock.now())
         rules = Rules(configured.config.exemptions, max_ages(configured))
         checked = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
-        with pipeline.warehouse() as con:
-            for kpi in kpis:
-                if kpi_key(kpi) not in context.selected_asset_keys:
-                    continue
-                computed = stage.compute(con, kpi, this)
-                verdict = score(con, kpi, this, rules)
-                judged = {"scorecard": verdict.status} if verdict else {}
-                yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=_values(con, kpi, computed) | judged)
-                if verdict and (kpi_key(kpi), TARGET_CHECK) in checked:
-                    yield _verdict(kpi, verdict)
+        chosen = [kpi for kpi in kpis if kpi_key(kpi) in context.selected_asset_keys]
+        with pipeline.warehouse() as con, ThreadPoolExecutor(AT_ONCE) as pool:
+            for kpi, made in zip(chosen, pool.map(lambda kpi: _make(con, kpi, this, rules), chosen), strict=True):
+                yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=made.metadata)
+                if made.verdict and (kpi_key(kpi), TARGET_CHECK) in checked:
+                    yield _verdict(kpi, made.verdict)
 
     return compute
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from kpi_pipeline.catalog import Kpi
 from kpi_pipeline.contracts.tables import KPI_VALUES
-from kpi_pipeline.warehouse import Connection, quote, run, sql, transaction
+from kpi_pipeline.warehouse import Connection, quote, run, scalar, sql, transaction
 
 NOT_CONNECTED = "no data: not connected"
 NO_DATA = "no data"
@@ -71,35 +71,26 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
         current = f"select {compared}, definition_hash from kpi.kpi_values where kpi_id = $kpi_id"
         run(
             con,
-            f"create or replace temp table stale as ({current}) except ({fresh})",
+            f"delete from kpi.kpi_values v using (({current}) except ({fresh})) s where v.kpi_id = s.kpi_id "
+            "and v.grain = s.grain and v.member = s.member and v.period_start = s.period_start "
+            "and v.period_end = s.period_end",
             {"kpi_id": kpi.id},
         )
-        run(
+        changed = run(
             con,
-            f"create or replace temp table changed as ({fresh}) except ({current})",
-            {"kpi_id": kpi.id},
-        )
-        run(
-            con,
-            "delete from kpi.kpi_values v using temp.stale s where v.kpi_id = s.kpi_id and v.grain = s.grain "
-            "and v.member = s.member and v.period_start = s.period_start and v.period_end = s.period_end",
-        )
-        run(
-            con,
-            "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at from temp.changed "
-            "order by grain, member, period_end",
-            {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
-        )
+            "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at "
+            f"from (({fresh}) except ({current})) order by grain, member, period_end",
+            {"kpi_id": kpi.id, "run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
+        )[0][0]
         run(con, "delete from ops.fingerprints where name = $name", {"name": f"kpi:{kpi.id}"})
         run(
             con,
             "insert into ops.fingerprints values ($name, $value)",
             dict(zip(("name", "value"), stamp(kpi, this.as_of), strict=True)),
         )
-        rows = run(con, "select (select count(*) from temp.fresh), (select count(*) from temp.changed)")[0]
-    for name in ("fresh", "stale", "changed"):
-        run(con, f"drop table temp.{name}")
-    return Computed(*rows)
+        rows = scalar(con, "select count(*) from temp.fresh")
+    run(con, "drop table temp.fresh")
+    return Computed(rows, changed)
 
 
 def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
