@@ -138,6 +138,7 @@ def _night(found: dict[str, Any]) -> str:
             ("the first `kpi run`", "first_run"),
             ("**a night: `kpi run` with one more day**", "night"),
             (f"a Dagster run of {found['assets']} assets that do nothing", "nothing"),
+            ("the same, with the `dagster.yaml` of `kpi run`", "nothing_as_ours"),
         )
     ]
     ratio = f"A night takes {found['ratio']:.1f} times a run of nothing ({found['cpu_ratio']:.1f} by CPU)"
