@@ -9,18 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import altair
 import jinja2
-import vl_convert
 from markupsafe import Markup
 
 from kpi_pipeline.published import Published, connect
-from kpi_pipeline.report import charts, words
+from kpi_pipeline.report import charts, vega, words
 from kpi_pipeline.report.charts import Chart
 from kpi_pipeline.report.edition import Audience, Edition, Figure, Kpi, Point, Score
 from kpi_pipeline.report.folders import replaced
@@ -124,17 +122,19 @@ class Section:
 Tell = Callable[[int, int, str], None]
 
 
-def build(published: Published, folder: Path, tell: Tell = lambda _done, _total, _what: None) -> list[Path]:
+def build(published: Published, folder: Path, kept: Path, tell: Tell = lambda _done, _total, _what: None) -> list[Path]:
     """Writes both editions into an empty folder, `internal/` and `external/`; the same database gives the same bytes.
 
     Args:
+        kept: where what is the same in every site stays between runs.
         tell: is told how many pages are done, of how many in all, and which comes.
 
     Returns:
         The pages.
     """
     written: list[Path] = []
-    sites = [_Site(Edition(published, audience), folder / audience) for audience in AUDIENCES]
+    program = vega.script(kept)
+    sites = [_Site(Edition(published, audience), folder / audience, program) for audience in AUDIENCES]
     total = sum(len(site.pages) for site in sites)
     for site in sites:
         done = len(written)
@@ -150,15 +150,15 @@ def write(folder: Path, tell: Tell = lambda _done, _total, _what: None) -> Path:
     """
     target = folder / SITE
     with connect(folder) as published, replaced(target) as aside:
-        build(published, aside, tell)
+        build(published, aside, aside.parent, tell)
     return target
 
 
 class _Site:
     """One edition."""
 
-    def __init__(self, edition: Edition, folder: Path) -> None:
-        self.edition, self.folder = edition, folder
+    def __init__(self, edition: Edition, folder: Path, program: bytes) -> None:
+        self.edition, self.folder, self.program = edition, folder, program
         self.currency = edition.organisation.currency
         self.sections = list(_sections(edition))
         self.latest_score = {
@@ -351,7 +351,7 @@ class _Site:
         static = resources.files("kpi_pipeline").joinpath("report", "static")
         for name in ("style.css", "report.js"):
             (folder / name).write_bytes(static.joinpath(name).read_bytes())
-        (folder / "vega.js").write_text(vega(), encoding="utf-8")
+        (folder / "vega.js").write_bytes(self.program)
 
     def _environment(self) -> jinja2.Environment:
         environment = jinja2.Environment(
@@ -406,14 +406,6 @@ class _Site:
 
 
 BEFORE = {"day": "30 days before", "month": "the month before", "quarter": "the quarter before"}
-
-
-@cache
-def vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, of exactly the version that the charts are written for."""
-    version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    bundle = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg]  # its stub wants a snippet
-    return f"(() => {{\n{bundle}\n}})();\n"
 
 
 def kpi_file(kpi: Kpi) -> str:
