@@ -219,11 +219,17 @@ class Kpi:
 
     def by(self, dimension: str) -> dict[str, list[Point]]:
         """The values of each member of a dimension, over periods of the shortest kind."""
-        members = self.points.get(dimension, {})
+        return self._by.get(dimension, {})
+
+    @cached_property
+    def _by(self) -> dict[str, dict[str, list[Point]]]:
         return {
-            member: chosen
-            for member, points in members.items()
-            if (chosen := [point for point in points if point.period == self.period])
+            dimension: {
+                member: chosen
+                for member, points in members.items()
+                if (chosen := [point for point in points if point.period == self.period])
+            }
+            for dimension, members in self.points.items()
         }
 
 
