@@ -7,13 +7,13 @@ from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
-import altair
 import vl_convert
 
 from kpi_pipeline.landing.disk import sync, written_aside
+from kpi_pipeline.report import charts
 
 # Of exactly the version that the charts are written for.
-VERSION = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+VERSION = charts.vega_lite()
 BUNDLER = version("vl-convert-python")
 
 
