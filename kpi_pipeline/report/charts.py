@@ -1,4 +1,4 @@
-"""Charts as Vega-Lite: a few kinds, written by Altair once each, that any series fits into. No data is in a kind.
+"""Charts as Vega-Lite: a few kinds, written by Altair (kinds.py), that any series fits into. No data is in a kind.
 
 A chart's rows are those of its table and of its CSV: text, every digit. What is drawn is made of it: dates as
 milliseconds since 1970, values as floats.
@@ -8,15 +8,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import resources
 from typing import Any, Literal
-
-import altair
 
 from kpi_pipeline.report import words
 from kpi_pipeline.report.edition import Kpi, Note, Point
-
-# Its own annotations don't know that a time unit may be chosen at run time.
-alt: Any = altair
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; blue first, since most charts have one series.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6BB1", "#6E6E6E")
@@ -26,17 +22,17 @@ COLUMNS = ("member", "period_start", "period_end", "value", "n", "status")
 OVER = {"day": "daily", "month": "by month", "quarter": "by quarter"}
 # An edition has members by the end of each month where values are of days.
 OVER_MEMBERS = {**OVER, "day": "at the end of each month, and now"}
-# No label without its year: a day's is shown where it isn't the first of a month. Bars begin at their label; the last
-# tick is where they end.
-BY_DAY = "utcFormat(datum.value, utcdate(datum.value) === 1 ? '%b %Y' : '%-d %b %Y')"
-BY_PERIOD = {
-    "day": BY_DAY,
-    "month": "datum.value < domain('x')[1] ? utcFormat(datum.value, '%b %Y') : ''",
-    "quarter": "datum.value < domain('x')[1] ? utcFormat(datum.value, '%YQ%q') : ''",
-}
 # Where the unit will stand.
 UNIT = "@unit"
-Kind = Literal["line", "bars", "lines", "stacked", "ranked"]
+FILE = "kinds.json"
+Kind = Literal["line", "bars", "lines", "stacked"]
+# What may lie on each, where there is any of it.
+LAYERS: dict[Kind, tuple[str, ...]] = {
+    "line": ("targets", "notes", "marks"),
+    "bars": ("targets", "notes"),
+    "lines": (),
+    "stacked": (),
+}
 
 
 @dataclass(frozen=True)
@@ -66,12 +62,8 @@ class Chart:
     @property
     def spec(self) -> dict[str, Any]:
         """Its Vega-Lite, without data."""
-        layers = {
-            "targets": bool(self.targets),
-            "notes": bool(self.notes),
-            "marks": self.kind == "line" and bool(self.unsettled),
-        }
-        return kind(self.kind, self.unit, self.period, tuple(name for name, is_there in layers.items() if is_there))
+        there = {"targets": bool(self.targets), "notes": bool(self.notes), "marks": bool(self.unsettled)}
+        return kind(self.kind, self.unit, self.period, tuple(layer for layer in LAYERS[self.kind] if there[layer]))
 
     @property
     def has_values(self) -> bool:
@@ -207,152 +199,31 @@ def _targeted(kpi: Kpi, points: Sequence[Point]) -> list[tuple[str, str, str, st
 
 def kind(name: Kind, unit: str, period: str, layers: tuple[str, ...] = ()) -> dict[str, Any]:
     """A kind of chart, for a unit. Data sets: rows, notes, targets; days are milliseconds, since 1970, in UTC."""
-    # Only the name of an axis is another one: making a chart anew takes as long as drawing it.
-    spec: dict[str, Any] = json.loads(_kind(name, period, layers).replace(json.dumps(UNIT), json.dumps(unit or None)))
+    # Only the name of an axis is another one.
+    text = _kinds()[named(name, period, layers)]
+    spec: dict[str, Any] = json.loads(text.replace(json.dumps(UNIT), json.dumps(unit or None)))
     return spec
 
 
+def named(name: Kind, period: str, layers: tuple[str, ...]) -> str:
+    """What a kind is called in the file of all kinds."""
+    return " ".join((name, period, *layers))
+
+
+def vega_lite() -> str:
+    """The version that the kinds are written for, such as 6.4."""
+    version: str = _file()["vega_lite"]
+    return version
+
+
 @cache
-def _kind(name: Kind, period: str, layers: tuple[str, ...]) -> str:
-    made: dict[Kind, Any] = {"line": _line, "bars": _bars, "lines": _lines, "stacked": _stacked, "ranked": _ranked}
-    chart = made[name](period)
-    # Only layers that have rows: an empty one would spoil the scales.
-    under = [_notes()] if "notes" in layers else []
-    over = {"marks": _marks, "targets": _targets}
-    above = [make(period) for layer, make in over.items() if layer in layers]
-    if under or above:
-        chart = alt.layer(*under, chart, *above)
-    chart = chart.properties(width="container", height=280)
-    spec = chart.to_dict(validate=False)
-    spec.pop("$schema", None)
-    spec.pop("config", None)
-    return json.dumps(spec)
+def _kinds() -> dict[str, str]:
+    return {name: json.dumps(spec) for name, spec in _file()["kinds"].items()}
 
 
-def _rows() -> Any:
-    return alt.NamedData("rows")
-
-
-def _x(field: str, period: str) -> Any:
-    return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(BY_PERIOD[period]))
-
-
-def _axis(labels: str) -> Any:
-    return alt.Axis(grid=False, labelOverlap=True, labelExpr=labels, labelFlush=True)
-
-
-def _at(field: str) -> Any:
-    """Where a rule stands, by the axis of what it stands on."""
-    return alt.X(f"{field}:T", title=None, scale=alt.Scale(type="utc"))
-
-
-def _y(*, zero: bool = True) -> Any:
-    return alt.Y("value:Q", title=UNIT, scale=alt.Scale(zero=zero, nice=True))
-
-
-def _tips(*, member: bool = False) -> list[Any]:
-    tips = [alt.Tooltip("label:N", title="period"), alt.Tooltip("shown:N", title="value")]
-    return [*([alt.Tooltip("member:N")] if member else []), *tips, alt.Tooltip("words:N", title="status")]
-
-
-def _notes() -> Any:
-    rules = alt.Chart(alt.NamedData("notes")).mark_rule(color=GREY, strokeDash=[3, 3], strokeWidth=1.5)
-    return rules.encode(
-        x=_at("date"), tooltip=[alt.Tooltip("when:N", title="date"), alt.Tooltip("text:N", title="note")]
-    )
-
-
-def _targets(_period: str) -> Any:
-    rules = alt.Chart(alt.NamedData("targets")).mark_rule(color=COLOURS[5], strokeWidth=2)
-    return rules.encode(x=_at("from"), x2="to:T", y="value:Q", tooltip=[alt.Tooltip("text:N", title="target")])
-
-
-def _line(period: str) -> Any:
-    base = alt.Chart(_rows()).encode(x=_x("end", period))
-    nearest = alt.selection_point(
-        name="near", nearest=True, on="pointerover", fields=["end"], empty=False, clear="pointerout"
-    )
-    # A null breaks the line: a gap is seen as one.
-    line = base.mark_line(color=COLOURS[0], strokeWidth=2).encode(y=_y())
-    picked = (
-        base.mark_point(color=COLOURS[0], filled=True, size=70)
-        .encode(y=_y(), opacity=alt.condition(nearest, alt.value(1), alt.value(0)), tooltip=_tips())
-        .add_params(nearest)
-    )
-    return alt.layer(line, picked)
-
-
-def _marks(period: str) -> Any:
-    """Rings on a line where a value may still change, or rests on too little."""
-    base = alt.Chart(_rows()).transform_filter("datum.status != 'ok'")
-    return base.mark_point(color=COLOURS[0], filled=False, size=14, strokeWidth=1).encode(x=_x("end", period), y=_y())
-
-
-def _bars(period: str) -> Any:
-    return (
-        alt.Chart(_rows())
-        .mark_bar(color=COLOURS[0], cornerRadiusEnd=2)
-        .encode(
-            x=_by_period(period),
-            y=_y(),
-            # What may still change, or rests on too little, is paler.
-            opacity=alt.condition("datum.status == 'ok'", alt.value(1), alt.value(0.45)),
-            tooltip=_tips(),
-        )
-    )
-
-
-def _by_period(period: str) -> Any:
-    step = "utcyearquarter" if period == "quarter" else "utcyearmonth"
-    return alt.X("start:T", title=None, scale=alt.Scale(type="utc"), timeUnit=step, axis=_bar_axis(period))
-
-
-def _bar_axis(period: str) -> Any:
-    return alt.Axis(grid=False, labelOverlap=True, labelExpr=BY_PERIOD[period], labelAlign="left")
-
-
-def _lines(period: str) -> Any:
-    chosen = alt.selection_point(name="chosen", fields=["member"], bind="legend")
-    base = alt.Chart(_rows()).encode(
-        x=_x("end" if period == "day" else "start", period),
-        y=_y(),
-        color=_colour(),
-        opacity=alt.condition(chosen, alt.value(1), alt.value(0.15)),
-        tooltip=_tips(member=True),
-    )
-    lines = base.mark_line(strokeWidth=2)
-    return alt.layer(lines, base.mark_point(filled=True, size=30)).add_params(chosen)
-
-
-def _stacked(period: str) -> Any:
-    chosen = alt.selection_point(name="chosen", fields=["member"], bind="legend")
-    return (
-        alt.Chart(_rows())
-        .mark_bar()
-        .encode(
-            x=_by_period(period),
-            y=alt.Y("value:Q", title=UNIT, stack="zero"),
-            color=_colour(),
-            opacity=alt.condition(chosen, alt.value(1), alt.value(0.2)),
-            tooltip=_tips(member=True),
-        )
-        .add_params(chosen)
-    )
-
-
-def _ranked(_period: str) -> Any:
-    return (
-        alt.Chart(_rows())
-        .mark_bar(color=COLOURS[0], cornerRadiusEnd=2)
-        .encode(
-            y=alt.Y("member:N", title=None, sort=None, axis=alt.Axis(labelLimit=220)),
-            x=alt.X("value:Q", title=UNIT),
-            tooltip=_tips(member=True),
-        )
-    )
-
-
-def _colour() -> Any:
-    return alt.Color(
-        "member:N", title=None, scale=alt.Scale(range=list(COLOURS)), legend=alt.Legend(orient="top", symbolLimit=8)
-    )
+@cache
+def _file() -> dict[str, Any]:
+    # Written ahead of time: loading Altair, and having it write, takes as long as writing a hundred pages.
+    text = resources.files("kpi_pipeline").joinpath("report", "static", FILE).read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -7,6 +7,7 @@ that isn't in the contracts. The package is for the organisation itself: interna
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,22 @@ def write(
     folder = out_folder or published_folder / FOLDER
     with published.connect(published_folder) as snapshot:
         _refuse_unknown(snapshot)
-        with folders.replaced(folder) as aside:
-            resources = []
-            files = [(table, kind) for table in PUBLISHED for kind in FORMATS]
+        # Files are hashed while the next ones are written.
+        with folders.replaced(folder) as aside, ThreadPoolExecutor(1) as beside:
+            hashes: dict[Path, Future[str]] = {}
+            # CSV is made of Parquet.
+            files = [(table, kind) for table in PUBLISHED for kind in ("parquet", "csv")]
             for number, (table, kind) in enumerate(files):
-                path = aside / f"{table.short_name}.{kind}"
+                path = _path(aside, table, kind)
                 tell(number, len(files), path.name)
-                snapshot.rows(_copy(table, kind, path))
-                resources.append(_resource(table, kind, path))
+                snapshot.rows(_copy(table, kind, aside))
+                hashes[path] = beside.submit(_hash, path)
+            resources = [
+                _resource(table, kind, path, hashes[path].result())
+                for table in PUBLISHED
+                for kind in FORMATS
+                for path in [_path(aside, table, kind)]
+            ]
             text = json.dumps(_package(snapshot, resources), indent=2, ensure_ascii=False)
             (aside / DESCRIPTOR).write_text(text + "\n", encoding="utf-8")
     return folder
@@ -86,12 +95,20 @@ def _refuse_unknown(snapshot: published.Published) -> None:
             )
 
 
-def _copy(table: Table, kind: str, path: Path) -> str:
+def _path(folder: Path, table: Table, kind: str) -> Path:
+    return folder / f"{table.short_name}.{kind}"
+
+
+def _copy(table: Table, kind: str, folder: Path) -> str:
     """One statement; COPY takes no parameter for the path. The key makes the order of the rows a fixed one."""
     columns = ", ".join(_selected(column, kind) for column in table.columns)
     key = ", ".join(quote(name) for name in table.key)
-    rows = f"select {columns} from {quote(table.short_name)} as t order by {key}"
-    return f"copy ({rows}) to {literal(str(path))} {FORMATS[kind][1]}"
+    rows = f"{quote(table.short_name)} as t order by {key}"
+    if kind == "csv":
+        # The Parquet file has the same rows, and in order: sorting them takes as long as writing them. Folders above
+        # it are no columns, whatever their names.
+        rows = f"read_parquet({literal(str(_path(folder, table, 'parquet')))}, hive_partitioning = false) as t"
+    return f"copy (select {columns} from {rows}) to {literal(str(_path(folder, table, kind)))} {FORMATS[kind][1]}"
 
 
 def _selected(column: Column, kind: str) -> str:
@@ -115,9 +132,12 @@ def _package(snapshot: published.Published, resources: list[dict[str, Any]]) -> 
     }
 
 
-def _resource(table: Table, kind: str, path: Path) -> dict[str, Any]:
+def _hash(path: Path) -> str:
     with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _resource(table: Table, kind: str, path: Path, hashed: str) -> dict[str, Any]:
     return {
         "$schema": f"{PROFILES}/dataresource.json",
         # A name tells one resource from all others.
@@ -129,7 +149,7 @@ def _resource(table: Table, kind: str, path: Path) -> dict[str, Any]:
         "mediatype": FORMATS[kind][0],
         **({"encoding": "utf-8"} if kind == "csv" else {}),
         "bytes": path.stat().st_size,
-        "hash": f"sha256:{digest}",
+        "hash": f"sha256:{hashed}",
         "schema": {
             "$schema": f"{PROFILES}/tableschema.json",
             "fields": [_field(column) for column in table.columns],

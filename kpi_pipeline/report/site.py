@@ -14,13 +14,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import altair
 import jinja2
-import vl_convert
 from markupsafe import Markup
 
 from kpi_pipeline.published import Published, connect
-from kpi_pipeline.report import charts, words
+from kpi_pipeline.report import charts, vega, words
 from kpi_pipeline.report.charts import Chart
 from kpi_pipeline.report.edition import Audience, Edition, Figure, Kpi, Point, Score
 from kpi_pipeline.report.folders import replaced
@@ -124,17 +122,22 @@ class Section:
 Tell = Callable[[int, int, str], None]
 
 
-def build(published: Published, folder: Path, tell: Tell = lambda _done, _total, _what: None) -> list[Path]:
+def build(published: Published, folder: Path, kept: Path, tell: Tell = lambda _done, _total, _what: None) -> list[Path]:
     """Writes both editions into an empty folder, `internal/` and `external/`; the same database gives the same bytes.
 
     Args:
+        kept: where what is the same in every site stays between runs.
         tell: is told how many pages are done, of how many in all, and which comes.
 
     Returns:
         The pages.
     """
     written: list[Path] = []
-    sites = [_Site(Edition(published, audience), folder / audience) for audience in AUDIENCES]
+    program = vega.script(kept)
+    editions = [Edition(published, audience) for audience in AUDIENCES]
+    # One for both: templates are compiled once.
+    environment = _environment(editions[0].organisation.currency)
+    sites = [_Site(edition, folder / edition.audience, environment, program) for edition in editions]
     total = sum(len(site.pages) for site in sites)
     for site in sites:
         done = len(written)
@@ -150,21 +153,20 @@ def write(folder: Path, tell: Tell = lambda _done, _total, _what: None) -> Path:
     """
     target = folder / SITE
     with connect(folder) as published, replaced(target) as aside:
-        build(published, aside, tell)
+        build(published, aside, aside.parent, tell)
     return target
 
 
 class _Site:
     """One edition."""
 
-    def __init__(self, edition: Edition, folder: Path) -> None:
-        self.edition, self.folder = edition, folder
+    def __init__(self, edition: Edition, folder: Path, environment: jinja2.Environment, program: bytes) -> None:
+        self.edition, self.folder, self.environment, self.program = edition, folder, environment, program
         self.currency = edition.organisation.currency
         self.sections = list(_sections(edition))
         self.latest_score = {
             kpi_id: [score for score in edition.scores if score.kpi_id == kpi_id] for kpi_id in edition.kpis
         }
-        self.environment = self._environment()
         self.pages = list(self._pages())
 
     def write(self, tell: Callable[[int, str], None]) -> list[Path]:
@@ -331,6 +333,7 @@ class _Site:
             current=file,
             root="../" * file.count("/"),
             title=title,
+            data_until=self._data_until,
             **{"charts": False, **more},
         )
 
@@ -351,69 +354,62 @@ class _Site:
         static = resources.files("kpi_pipeline").joinpath("report", "static")
         for name in ("style.css", "report.js"):
             (folder / name).write_bytes(static.joinpath(name).read_bytes())
-        (folder / "vega.js").write_text(vega(), encoding="utf-8")
-
-    def _environment(self) -> jinja2.Environment:
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("kpi_pipeline", "report/templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        unit = partial(words.unit, currency=self.currency)
-        environment.filters |= {
-            "day": words.day,
-            "short_day": words.short_day,
-            "number": words.number,
-            "unit": unit,
-            "status": words.status,
-            "slug": words.slug,
-            "words": words_of,
-            "page": kpi_file,
-            "spark": spark,
-            "change": lambda point: words.change(point.change, point.percent),
-            "period": _period,
-            "score_period": _score_period,
-            "before": lambda kpi: BEFORE[kpi.period],
-            "data_until": self._data_until,
-            "data": self._data,
-            "value_of": lambda value, kpi: words.with_unit(value, kpi.unit, self.currency),
-            "title_in": lambda title, role: title.removesuffix(f": {role}"),
-        }
-        return environment
+        (folder / "vega.js").write_bytes(self.program)
 
     def _data_until(self, kpi: Kpi) -> tuple[date | None, bool]:
         """The newest day of which all its sources that have a deadline have data; and whether one is late."""
         sources = [freshness for source in kpi.sources if (freshness := self.edition.freshness.get(source))]
         return min((until for until, _ in sources), default=None), any(is_late for _, is_late in sources)
 
-    def _data(self, chart: Chart) -> Markup:
-        """A chart's specification and rows, as JSON that can stand in a page."""
-        labelled = [(*row, *_labels(row, chart, self.currency)) for row in chart.rows]
-        content = {
-            "kpi": chart.kpi_id,
-            "grain": chart.grain,
-            "columns": charts.COLUMNS,
-            "rows": labelled,
-            "notes": [(when, words.short_day(date.fromisoformat(when)), text) for when, text in chart.notes],
-            "targets": chart.targets,
-            "spec": chart.spec,
-        }
-        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
-        # Nothing in it can end the element that it stands in.
-        return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
+
+def _environment(currency: str) -> jinja2.Environment:
+    """The templates, with how they write things."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kpi_pipeline", "report/templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "day": words.day,
+        "short_day": words.short_day,
+        "number": words.number,
+        "unit": partial(words.unit, currency=currency),
+        "status": words.status,
+        "slug": words.slug,
+        "words": words_of,
+        "page": kpi_file,
+        "spark": spark,
+        "change": lambda point: words.change(point.change, point.percent),
+        "period": _period,
+        "score_period": _score_period,
+        "before": lambda kpi: BEFORE[kpi.period],
+        "data": partial(_data, currency=currency),
+        "value_of": lambda value, kpi: words.with_unit(value, kpi.unit, currency),
+        "title_in": lambda title, role: title.removesuffix(f": {role}"),
+    }
+    return environment
+
+
+def _data(chart: Chart, currency: str) -> Markup:
+    """A chart's specification and rows, as JSON that can stand in a page."""
+    labelled = [(*row, *_labels(row, chart, currency)) for row in chart.rows]
+    content = {
+        "kpi": chart.kpi_id,
+        "grain": chart.grain,
+        "columns": charts.COLUMNS,
+        "rows": labelled,
+        "notes": [(when, words.short_day(date.fromisoformat(when)), text) for when, text in chart.notes],
+        "targets": chart.targets,
+        "spec": chart.spec,
+    }
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    # Nothing in it can end the element that it stands in.
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
 
 
 BEFORE = {"day": "30 days before", "month": "the month before", "quarter": "the quarter before"}
-
-
-@cache
-def vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, of exactly the version that the charts are written for."""
-    version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    bundle = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg]  # its stub wants a snippet
-    return f"(() => {{\n{bundle}\n}})();\n"
 
 
 def kpi_file(kpi: Kpi) -> str:
@@ -462,9 +458,14 @@ def _score_period(score: Score) -> str:
 def _labels(row: tuple[str, ...], chart: Chart, currency: str) -> tuple[str, str, str]:
     """What stands in a tip: the period, the value, the status."""
     _, start, end, value, _, status = row
-    when = words.period(chart.period, date.fromisoformat(start), date.fromisoformat(end))
     shown = words.with_unit(Decimal(value) if value else None, chart.unit, currency)
-    return when, shown, words.status(status)
+    return _when(chart.period, start, end), shown, words.status(status)
+
+
+@cache
+def _when(period: str, start: str, end: str) -> str:
+    """A period in words, by its days in ISO 8601; all members of a breakdown have the same ones."""
+    return words.period(period, date.fromisoformat(start), date.fromisoformat(end))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from hashlib import sha256
 
 NO_VALUE = "no value"
@@ -57,6 +58,7 @@ def exact(value: Decimal | int | None) -> str:
     return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
 
 
+@cache
 def unit(name: str, currency: str) -> str:
     """A unit, with the currency that it speaks of."""
     if name in PLAIN_UNITS:

@@ -364,6 +364,15 @@ def test_the_same_database_gives_the_same_bytes(site: Site, tmp_path: Path) -> N
     assert len(first) > 200
 
 
+def test_windows_and_weeks_are_told_by_their_grain(site: Site) -> None:
+    """The report leaves them out by grain, since that is quicker than by period."""
+    by_grain = "strpos(grain, ':rolling_30_days') > 0 or strpos(grain, ':week') > 0"
+    found = site.rows(
+        f"select distinct ({by_grain}), period in ('rolling_30_days', 'week') from kpi_series order by all"
+    )
+    assert found == [(False, False), (True, True)]
+
+
 def _bytes(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kpi_pipeline.report import folders
 from kpi_pipeline.report.folders import replaced
 
 
@@ -49,6 +50,31 @@ def test_a_build_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert found(folder) == {"a.txt": "one", "b.txt": "one"}
     build(folder, "two")
     assert found(folder) == {"a.txt": "two", "b.txt": "two"}
+
+
+def test_everything_is_on_disk_before_it_is_swapped_in(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    build(folder, "one")
+    synced: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folders, "sync", lambda path: synced.append(path.name))
+        build(folder, "two")
+    assert sorted(synced[:4]) == [".next", "a.txt", "b.txt", "in"]
+
+
+def test_what_cannot_be_synced_is_not_swapped_in(tmp_path: Path) -> None:
+    folder = tmp_path / "exports"
+    build(folder, "one")
+
+    def fail(path: Path) -> None:
+        if path.name == "b.txt":
+            raise OSError(5, "Input/output error")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folders, "sync", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            build(folder, "two")
+    assert found(folder) == {"a.txt": "one", "b.txt": "one"}
 
 
 @pytest.mark.parametrize("killed_at", ["replace", "symlink_to", "unlink"])
