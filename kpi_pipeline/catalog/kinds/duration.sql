@@ -3,23 +3,46 @@
 --   seconds BIGINT             how long, in whole seconds
 --   business_seconds BIGINT    of these, within business hours; null: not observed
 --   to_date DATE               it doesn't count in periods that end on this day or later; null: it always does
-total as (
+period_day as (
+    -- By day, so that observations find their periods by equality: by a range, each is compared with every period.
+    select *, unnest(generate_series(period_start, period_end, interval 1 day))::date as date
+    from period
+),
+
+observed as (
     select
-        s.*,
-        list_sort(list(o.seconds) filter (where o.seconds is not null)) as sorted,
+        o.grain,
+        o.member,
+        p.span,
+        p.period_start,
+        p.period_end,
+        quantile_cont(o.seconds, [0.5, 0.9]) as percentiles,
         coalesce(sum(o.seconds), 0)::hugeint as seconds,
         count(o.seconds) as n,
         coalesce(sum(o.business_seconds), 0)::hugeint as business_seconds,
         count(o.business_seconds) as business_n,
-        greatest(nullif(count(distinct o.person), 0), max(o.people)) as people
-    from slot as s
-    left join placed as o
-        on s.grain = o.grain and s.member = o.member and o.date between s.period_start and s.period_end
-        and (o.to_date is null or s.period_end < o.to_date)
-    group by all
+        -- Not count(distinct), for which all rows are grouped a second time.
+        greatest(nullif(list_unique(list(o.person) filter (where o.person is not null))::bigint, 0), max(o.people)) as people
+    from period_day as p
+    inner join placed as o on p.date = o.date and (o.to_date is null or p.period_end < o.to_date)
+    group by o.grain, o.member, p.span, p.period_start, p.period_end
 ),
 
--- Every figure as a fraction of seconds: tenths over 10 x parts.
+total as (
+    select
+        s.*,
+        o.percentiles,
+        coalesce(o.seconds, 0) as seconds,
+        coalesce(o.n, 0) as n,
+        coalesce(o.business_seconds, 0) as business_seconds,
+        coalesce(o.business_n, 0) as business_n,
+        o.people
+    from slot as s
+    left join observed as o using (grain, member, span, period_start, period_end)
+),
+
+-- Every figure as a fraction of seconds: tenths over 10 x parts. A percentile of whole seconds is of whole tenths, which a
+-- float holds to far less than one.
 fraction as (
     select *, '' as figure, seconds * 10 as tenths, n as parts
     from total
@@ -31,11 +54,10 @@ fraction as (
     select
         t.*,
         q.figure,
-        t.sorted[(t.n - 1) * q.tenth // 10 + 1]::hugeint * (10 - (t.n - 1) * q.tenth % 10)
-        + coalesce(t.sorted[(t.n - 1) * q.tenth // 10 + 2], 0)::hugeint * ((t.n - 1) * q.tenth % 10),
+        round(10 * t.percentiles[q.place])::hugeint,
         1
     from total as t
-    cross join (values ('median', 5), ('p90', 9)) as q (figure, tenth)
+    cross join (values ('median', 1), ('p90', 2)) as q (figure, place)
     where t.n > 0
 )
 

@@ -10,6 +10,12 @@ with period as (
     where kind = 'rolling_30_days'
 ),
 
+period_day as (
+    -- By day, so that what was measured finds its periods by equality: by a range, it is compared with every period.
+    select *, unnest(generate_series(period_start, period_end, interval 1 day))::date as date
+    from period
+),
+
 timed as (
     select
         date, unnest(['organisation=organisation', 'service=' || service, 'audience=' || audience]) as place, calls, seconds
@@ -17,16 +23,19 @@ timed as (
     where date <= $as_of
 ),
 
+timed_period as (
+    select t.place, p.span, p.period_start, p.period_end, sum(t.calls) as calls, sum(t.seconds) as seconds
+    from timed as t
+    inner join period_day as p on t.date = p.date
+    group by t.place, p.span, p.period_start, p.period_end
+),
+
 total as (
-    select
-        m.place,
-        p.*,
-        sum(t.calls)::decimal(38, 9) as calls,
-        sum(t.seconds)::decimal(38, 9) as seconds
+    select m.place, p.*, t.calls::decimal(38, 9) as calls, t.seconds::decimal(38, 9) as seconds
     from (select place, min(date) as first_date from timed where place is not null group by place) as m
     inner join period as p on m.first_date <= p.period_end
-    left join timed as t on m.place = t.place and t.date between p.period_start and p.period_end
-    group by m.place, p.span, p.period_start, p.period_end, p.is_closed
+    left join timed_period as t
+        on m.place = t.place and p.span = t.span and p.period_start = t.period_start and p.period_end = t.period_end
 ),
 
 bucket_place as (
@@ -49,9 +58,13 @@ bucket_day as (
 
 bucket as (
     select
-        b.place, p.*, b.le, sum(b.histograms) as histograms, sum(b.calls) as calls
+        b.place,
+        p.* exclude (date),
+        b.le,
+        sum(b.histograms) as histograms,
+        sum(b.calls) as calls
     from bucket_day as b
-    inner join period as p on b.date between p.period_start and p.period_end
+    inner join period_day as p on b.date = p.date
     group by b.place, p.span, p.period_start, p.period_end, p.is_closed, b.le
 ),
 

@@ -111,41 +111,50 @@ frame as (
     where p.kind in ('month', 'quarter', 'rolling_30_days')
 ),
 
+period_day as (
+    -- By day, so that issues find their periods by equality: by a range, each is compared with every period.
+    select kind, period_start, unnest(generate_series(period_start, period_end, interval 1 day))::date as date
+    from facts.periods
+    where kind in ('month', 'quarter', 'rolling_30_days')
+),
+
 counted as (
     select
         c.grain,
         c.member,
         p.kind,
         p.period_start,
-        list_sort(list(c.seconds)) as sorted,
+        quantile_cont(c.seconds, [0.5, 0.9]) as percentiles,
         sum(c.seconds)::hugeint as seconds,
         sum(c.business_seconds)::hugeint as business_seconds,
         count(*) as n
-    from facts.periods as p
-    inner join closed as c on c.date between p.period_start and p.period_end
-    where p.kind in ('month', 'quarter', 'rolling_30_days')
+    from period_day as p
+    inner join closed as c on p.date = c.date
     group by c.grain, c.member, p.kind, p.period_start
 ),
 
 -- Of the many windows of a repository or a team, those in which something was closed.
 figure as (
-    select f.*, c.sorted, c.seconds, c.business_seconds, coalesce(c.n, 0) as n
+    select f.*, c.percentiles, c.seconds, c.business_seconds, coalesce(c.n, 0) as n
     from frame as f
     left join counted as c
         on f.grain = c.grain and f.member = c.member and f.kind = c.kind and f.period_start = c.period_start
     where f.kind <> 'rolling_30_days' or f.grain = 'organisation' or c.n > 0
 ),
 
--- Every value as a fraction of hours: seconds x 10 / (n x 36000).
+-- Every value as a fraction of hours: seconds x 10 / (n x 36000). A percentile of whole seconds is of whole tenths, which a
+-- float holds to far less than one.
 fraction as (
-    select *, unnest(['', 'business_hours', 'median', 'p90']) as statistic, unnest([
-        seconds * 10,
-        business_seconds * 10,
-        sorted[(n - 1) * 5 // 10 + 1]::hugeint * (10 - (n - 1) * 5 % 10)
-        + coalesce(sorted[(n - 1) * 5 // 10 + 2], 0) * ((n - 1) * 5 % 10),
-        sorted[(n - 1) * 9 // 10 + 1]::hugeint * (10 - (n - 1) * 9 % 10)
-        + coalesce(sorted[(n - 1) * 9 // 10 + 2], 0) * ((n - 1) * 9 % 10)
-    ]) as tenths, unnest([n, n, 1, 1]) as parts
+    select
+        *,
+        unnest(['', 'business_hours', 'median', 'p90']) as statistic,
+        unnest([
+            seconds * 10,
+            business_seconds * 10,
+            round(10 * percentiles[1])::hugeint,
+            round(10 * percentiles[2])::hugeint
+        ]) as tenths,
+        unnest([n, n, 1, 1]) as parts
     from figure
 ),
 

@@ -40,6 +40,13 @@ frame as (
     where p.kind in ('month', 'quarter', 'week')
 ),
 
+period_day as (
+    -- By day, so that flows find their periods by equality: by a range, each is compared with every period.
+    select kind, period_start, unnest(generate_series(period_start, period_end, interval 1 day))::date as date
+    from facts.periods
+    where kind in ('month', 'quarter', 'week')
+),
+
 counted as (
     select
         f.grain,
@@ -56,8 +63,8 @@ counted as (
         coalesce(sum(f.n) filter (where f.flow = 'transferred_out'), 0) as transferred_out,
         coalesce(sum(f.n) filter (where f.flow = 'deleted'), 0) as deleted
     from flow as f
-    inner join facts.periods as p on f.date between p.period_start and p.period_end
-    where f.member is not null and p.kind in ('month', 'quarter', 'week')
+    inner join period_day as p on f.date = p.date
+    where f.member is not null
     group by f.grain, f.member, p.kind, p.period_start
 ),
 

@@ -17,6 +17,12 @@ period as (
     where p.kind = 'rolling_30_days' and p.period_end <= $as_of
 ),
 
+-- By day, so that what happened on a day finds its periods by equality, and is joined with them once.
+period_day as (
+    select *, unnest(generate_series(period_start, period_end, interval 1 day))::date as date
+    from period
+),
+
 ticket as (
     select
         t.*,
@@ -36,20 +42,33 @@ observation as (
     where resolved_at is not null and (exclusion is null or resolved_at::date < excluded_from)
 ),
 
+day as (
+    select
+        grain,
+        member,
+        date,
+        statistic,
+        excluded_from,
+        count(*) as n,
+        sum(elapsed) as elapsed,
+        sum(business) as business,
+        list(elapsed) as times
+    from observation
+    group by grain, member, date, statistic, excluded_from
+),
+
 observed as (
     select
-        p.*,
-        o.grain,
-        o.member,
-        o.statistic,
-        count(*) as n,
-        sum(o.elapsed)::hugeint as elapsed,
-        sum(o.business)::hugeint as business,
-        list_sort(list(o.elapsed)) as sorted
-    from period as p
-    inner join observation as o
-        on o.date between p.period_start and p.period_end
-        and (o.excluded_from is null or p.period_end < o.excluded_from)
+        p.* exclude (date),
+        d.grain,
+        d.member,
+        d.statistic,
+        sum(d.n)::bigint as n,
+        sum(d.elapsed)::hugeint as elapsed,
+        sum(d.business)::hugeint as business,
+        list_aggregate(flatten(list(d.times)), 'quantile_cont', [0.5, 0.9]) as percentiles
+    from period_day as p
+    inner join day as d on p.date = d.date and (d.excluded_from is null or p.period_end < d.excluded_from)
     group by all
 ),
 
@@ -65,16 +84,14 @@ counted as (
         and p.period_end = o.period_end and s.statistic = o.statistic
 ),
 
--- Each figure as a fraction of seconds, so that it is divided once, and exactly. Percentiles interpolate linearly.
+-- Each figure as a fraction of seconds, so that it is divided once, and exactly. Percentiles interpolate linearly: of whole
+-- seconds they are whole tenths, which a float holds to far less than one.
 fraction as (
-    select *, unnest(['', 'median', 'p90', 'business']) as figure, unnest([
-        elapsed,
-        sorted[(n - 1) * 5 // 10 + 1]::hugeint * (10 - (n - 1) * 5 % 10)
-        + sorted[least((n - 1) * 5 // 10 + 2, n)]::hugeint * ((n - 1) * 5 % 10),
-        sorted[(n - 1) * 9 // 10 + 1]::hugeint * (10 - (n - 1) * 9 % 10)
-        + sorted[least((n - 1) * 9 // 10 + 2, n)]::hugeint * ((n - 1) * 9 % 10),
-        business
-    ]) as seconds, unnest([n, 10, 10, n]) as divisor
+    select
+        *,
+        unnest(['', 'median', 'p90', 'business']) as figure,
+        unnest([elapsed, round(10 * percentiles[1])::hugeint, round(10 * percentiles[2])::hugeint, business]) as seconds,
+        unnest([n, 10, 10, n]) as divisor
     from counted
 ),
 
@@ -104,9 +121,8 @@ excluded as (
             where t.exclusion = e.exclusion and (t.excluded_from is null or t.excluded_from <= p.period_end)
         ) as excluded,
         count(*) as created
-    from period as p
-    inner join ticket as t
-        on t.grain = 'organisation' and t.created_at::date between p.period_start and p.period_end
+    from period_day as p
+    inner join ticket as t on t.grain = 'organisation' and t.created_at::date = p.date
     cross join (values ('spam'), ('deleted'), ('merged')) as e (exclusion)
     where p.span = ''
     group by all
