@@ -62,9 +62,10 @@ def _definition(step: str, pairs: list[tuple[dg.AssetKey, Check]], catalog: Cata
     def check_tables(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Iterator[dg.AssetCheckResult]:
         configured = pipeline.settings()
         parameters, ages = check_parameters(configured, catalog), max_ages(configured)
+        chosen = context.selected_asset_check_keys
         with pipeline.warehouse() as con:
             for asset, check in pairs:
-                if dg.AssetCheckKey(asset, check.name) in context.selected_asset_check_keys:
+                if dg.AssetCheckKey(asset, check.name) in chosen:
                     age = {"max_age_days": ages.get(asset.path[-1])}
                     yield _result(evaluate(con, check, {**parameters, **age}), asset)
 
