@@ -1,13 +1,17 @@
-"""The checks of stages.checks as Dagster asset checks: a step per table, blocking where severity is ERROR."""
+"""The checks of stages.checks as Dagster asset checks: blocking where severity is ERROR.
 
-from collections.abc import Iterator
+Tables that are made in one step are checked in one step. If a check of severity ERROR fails, that step does, and
+nothing is made of any of these tables in this run.
+"""
+
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key
+from kpi_pipeline.assets.common import Pipeline, key, max_ages
 from kpi_pipeline.assets.kpi import kpi_key
-from kpi_pipeline.assets.published import check_parameters, source_health
+from kpi_pipeline.assets.published import check_parameters
 from kpi_pipeline.catalog import Catalog
 from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.settings.sources import MAY_BE_LIVE
@@ -48,37 +52,36 @@ def _result(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetCheckResult:
     )
 
 
-def _definition(asset: dg.AssetKey, checks: list[Check], catalog: Catalog) -> dg.AssetChecksDefinition:
+def _definition(step: str, pairs: list[tuple[dg.AssetKey, Check]], catalog: Catalog) -> dg.AssetChecksDefinition:
     specs = [
         dg.AssetCheckSpec(c.name, asset=asset, description=c.description, blocking=c.severity == "ERROR")
-        for c in checks
+        for asset, c in pairs
     ]
 
-    @dg.multi_asset_check(specs=specs, name="check_" + "_".join(asset.path), can_subset=True)
-    def check_table(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Iterator[dg.AssetCheckResult]:
+    @dg.multi_asset_check(specs=specs, name=f"check_{step}", can_subset=True)
+    def check_tables(context: dg.AssetCheckExecutionContext, pipeline: Pipeline) -> Iterator[dg.AssetCheckResult]:
         configured = pipeline.settings()
-        ages: dict[str, object] = {h.source: h.max_age_days for h in source_health(configured) if h.connected}
-        chosen = {selected.name for selected in context.selected_asset_check_keys}
+        parameters, ages = check_parameters(configured, catalog), max_ages(configured)
+        chosen = context.selected_asset_check_keys
         with pipeline.warehouse() as con:
-            for check in checks:
-                if check.name in chosen:
-                    parameters = {**check_parameters(configured, catalog), "max_age_days": ages.get(asset.path[-1])}
-                    yield _result(evaluate(con, check, parameters), asset)
+            for asset, check in pairs:
+                if dg.AssetCheckKey(asset, check.name) in chosen:
+                    age = {"max_age_days": ages.get(asset.path[-1])}
+                    yield _result(evaluate(con, check, {**parameters, **age}), asset)
 
-    return check_table
+    return check_tables
 
 
-def definitions(catalog: Catalog) -> list[dg.AssetChecksDefinition]:
-    """All checks, by asset."""
+def definitions(catalog: Catalog, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
+    """All checks, by the step that makes what they are shown on."""
+    made_by = {asset: definition.op.name for definition in assets for asset in definition.keys}
     everything = [
         *CHECKS,
         *(freshness_check(source) for source in RECORDS),
         *(parts_check(source) for source in MAY_BE_LIVE),
     ]
-    by_asset = sorted(
-        ((_asset_of(check, catalog), check) for check in everything), key=lambda pair: tuple(pair[0].path)
-    )
+    pairs = [(_asset_of(check, catalog), check) for check in everything]
+    by_step = sorted(pairs, key=lambda pair: (made_by[pair[0]], *pair[0].path))
     return [
-        _definition(asset, [check for _, check in pairs], catalog)
-        for asset, pairs in groupby(by_asset, key=lambda pair: pair[0])
+        _definition(step, list(checks), catalog) for step, checks in groupby(by_step, key=lambda pair: made_by[pair[0]])
     ]

@@ -11,7 +11,6 @@ import duckdb
 import pytest
 
 from kpi_pipeline import catalog, dictionary
-from kpi_pipeline.assets.asset_checks import definitions as check_definitions
 from kpi_pipeline.assets.common import Pipeline
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.assets.published import close_last_month
@@ -154,12 +153,58 @@ def test_data_by_day_is_partitioned_and_backfilled_in_a_single_run() -> None:
         assert node.backfill_policy == dg.BackfillPolicy.single_run(), name
 
 
+CHECK_STEPS = [step for step in defs.asset_checks or [] if isinstance(step, dg.AssetChecksDefinition)]
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=[f"{c.table}-{c.name}" for c in CHECKS])
 def test_every_check_is_an_asset_check_and_errors_block(check: object) -> None:
-    specs = [spec for definition in check_definitions(catalog.load()) for spec in definition.check_specs]
+    specs = [spec for definition in CHECK_STEPS for spec in definition.check_specs]
     matching = [spec for spec in specs if spec.name == check.name and spec.description == check.description]  # type: ignore[attr-defined]
     assert matching
     assert all(spec.blocking == (check.severity == "ERROR") for spec in matching)  # type: ignore[attr-defined]
+
+
+def steps_before(job: dg.JobDefinition) -> dict[str, set[str]]:
+    """What each step of a job waits for."""
+    return {
+        step.name: {
+            output.node_name
+            for given in job.dependency_structure.input_to_upstream_outputs_for_node(step.name).values()
+            for output in given
+        }
+        for step in job.nodes
+    }
+
+
+def test_tables_that_are_made_together_are_checked_together_and_at_once() -> None:
+    """A step of checks waits for the one step that makes its tables, so it can be part of no cycle."""
+    before = steps_before(defs.resolve_job_def("nightly"))
+    made_by = [before[step.op.name] for step in CHECK_STEPS]
+    assert all(len(makers) == 1 for makers in made_by)
+    assert len({maker for makers in made_by for maker in makers}) == len(CHECK_STEPS)
+
+
+def test_whatever_is_made_of_a_table_waits_for_its_checks() -> None:
+    before = steps_before(defs.resolve_job_def("nightly"))
+    steps = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    waiting = 0
+    for checks in CHECK_STEPS:
+        for table in {spec.asset_key for spec in checks.check_specs if spec.blocking}:
+            readers = [s for s in steps if table in s.dependency_keys and table not in s.keys and s.op.name in before]
+            assert all(checks.op.name in before[reader.op.name] for reader in readers), table
+            waiting += len(readers)
+    assert waiting > len(CHECK_STEPS)
+
+
+def test_a_check_can_be_run_on_its_own(tmp_path: Path) -> None:
+    """As the UI does it: one of the many of its step."""
+    chosen = dg.AssetCheckKey(dg.AssetKey(["facts", "tickets"]), "ticket_times_are_possible")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KPI_CONFIG", str(SAMPLE / "kpi.toml"))
+        patch.setenv("KPI_DATA_DIR", str(tmp_path))
+        job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={chosen})
+        result = job.execute_in_process()
+    assert [(e.asset_check_key, e.passed) for e in result.get_asset_check_evaluations()] == [(chosen, True)]
 
 
 KPI_OF_A_ROLE = """

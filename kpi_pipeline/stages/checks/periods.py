@@ -179,7 +179,7 @@ CHECKS: tuple[Check, ...] = (
         figure as (
             select kpi_id, split_part(grain, ':', 1) as grain, split_part(grain, ':', 2) as figure, period_start,
                 period_end, sum(n) as n
-            from kpi.kpi_values group by all
+            from kpi.kpi_values where kpi_id in (select kpi_id from dimension) group by all
         )
         select o.kpi_id, d.dimension, o.figure, o.period_start, o.period_end, o.n, m.n as members
         from figure o
