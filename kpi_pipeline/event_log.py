@@ -26,7 +26,7 @@ class KeptOpenEventLogStorage(SqliteEventLogStorage):
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, tuple[Path, Engine]] = {}
         self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
@@ -38,7 +38,7 @@ class KeptOpenEventLogStorage(SqliteEventLogStorage):
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
-            engine = self._engine(shard)
+            path, engine = self._database(shard)
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)
@@ -46,28 +46,29 @@ class KeptOpenEventLogStorage(SqliteEventLogStorage):
                 yield con
             # What was committed is in a file beside the database until that is closed; who watches the run, such as
             # the UI's page of it, waits for the database itself to be touched.
-            os.utime(self.path_for_shard(shard))
+            os.utime(path)
 
-    def _engine(self, shard: str) -> Engine:
-        if shard in self._engines and not Path(self.path_for_shard(shard)).exists():
+    def _database(self, shard: str) -> tuple[Path, Engine]:
+        if shard in self._engines and not self._engines[shard][0].exists():
             # `dagster run wipe`, in another process.
             self._close(shard)
             self._initialized_dbs.discard(shard)
         if shard not in self._engines:
-            for other in set(self._engines) - {INDEX_SHARD_NAME}:
-                if shard != INDEX_SHARD_NAME:
+            if shard != INDEX_SHARD_NAME:
+                for other in set(self._engines) - {INDEX_SHARD_NAME}:
                     self._close(other)
-            self._engines[shard] = create_engine(
+            engine = create_engine(
                 self.conn_string_for_shard(shard),
                 poolclass=QueuePool,
                 pool_size=1,
                 connect_args={"timeout": BUSY_SECONDS},
             )
-            event.listen(self._engines[shard], "connect", _in_no_hurry)
+            event.listen(engine, "connect", _in_no_hurry)
+            self._engines[shard] = Path(self.path_for_shard(shard)), engine
         return self._engines[shard]
 
     def _close(self, shard: str) -> None:
-        self._engines.pop(shard).dispose()
+        self._engines.pop(shard)[1].dispose()
 
     def _close_all(self) -> None:
         for shard in list(self._engines):

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from kpi_pipeline.catalog import Kpi
 from kpi_pipeline.contracts.tables import KPI_VALUES
-from kpi_pipeline.warehouse import Connection, quote, run, scalar, sql, transaction
+from kpi_pipeline.warehouse import Connection, quote, run, sql, transaction
 
 NOT_CONNECTED = "no data: not connected"
 NO_DATA = "no data"
@@ -50,7 +50,6 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
     Rows that stay as they were keep their run_id and computed_at.
     """
     columns = ", ".join(f"{quote(c.name)} {c.type}" for c in KPI_VALUES.columns if c.name in COMPARED)
-    compared = ", ".join(map(quote, COMPARED))
     with transaction(con):
         run(con, f"create or replace temp table fresh ({columns}, definition_hash varchar)")
         if set(kpi.measure.sources) <= this.connected:
@@ -67,30 +66,44 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
         _mark_incomplete(con, kpi, this)
         if not run(con, "select 1 from temp.fresh where (grain, member) = ($grain, $member) limit 1", _place(kpi)):
             _say_that_there_is_none(con, kpi, this)
-        fresh = f"select {compared}, definition_hash from temp.fresh"
-        current = f"select {compared}, definition_hash from kpi.kpi_values where kpi_id = $kpi_id"
+        run(con, f"create or replace temp table difference as {_difference()}", {"kpi_id": kpi.id})
         run(
             con,
-            f"delete from kpi.kpi_values v using (({current}) except ({fresh})) s where v.kpi_id = s.kpi_id "
-            "and v.grain = s.grain and v.member = s.member and v.period_start = s.period_start "
-            "and v.period_end = s.period_end",
-            {"kpi_id": kpi.id},
+            "delete from kpi.kpi_values v using temp.difference d where not d.is_fresh and v.kpi_id = d.kpi_id "
+            "and v.grain = d.grain and v.member = d.member and v.period_start = d.period_start "
+            "and v.period_end = d.period_end",
         )
-        changed = run(
+        run(
             con,
-            "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at "
-            f"from (({fresh}) except ({current})) order by grain, member, period_end",
-            {"kpi_id": kpi.id, "run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
-        )[0][0]
+            "insert into kpi.kpi_values by name select * exclude (is_fresh), $run_id as run_id, $at as computed_at "
+            "from temp.difference where is_fresh order by grain, member, period_end, period_start",
+            {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
+        )
         run(con, "delete from ops.fingerprints where name = $name", {"name": f"kpi:{kpi.id}"})
         run(
             con,
             "insert into ops.fingerprints values ($name, $value)",
             dict(zip(("name", "value"), stamp(kpi, this.as_of), strict=True)),
         )
-        rows = scalar(con, "select count(*) from temp.fresh")
-    run(con, "drop table temp.fresh")
-    return Computed(rows, changed)
+        rows = run(
+            con,
+            "select (select count(*) from temp.fresh), (select count(*) from temp.difference where is_fresh)",
+        )[0]
+    for name in ("fresh", "difference"):
+        run(con, f"drop table temp.{name}")
+    return Computed(*rows)
+
+
+def _difference() -> str:
+    """Rows that are there and no longer right, and (is_fresh) those that are to come, found in one pass."""
+    names = [*map(quote, COMPARED), "definition_hash"]
+    chosen = ", ".join(f"coalesce(f.{name}, v.{name}) as {name}" for name in names)
+    same = " and ".join(f"f.{name} is not distinct from v.{name}" for name in names)
+    return (
+        f"select {chosen}, f.kpi_id is not null as is_fresh from temp.fresh as f "
+        f"full join (from kpi.kpi_values where kpi_id = $kpi_id) as v on {same} "
+        "where f.kpi_id is null or v.kpi_id is null"
+    )
 
 
 def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
