@@ -2,12 +2,14 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -16,6 +18,8 @@ from kpi_pipeline.contracts import WAREHOUSE, Table
 from kpi_pipeline.errors import WarehouseError
 
 Connection = duckdb.DuckDBPyConnection
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 LOCK_SECONDS = 3600.0
 OPEN_SECONDS = 5.0
 # With what Python holds beside it, a run stays below 2 GiB.
@@ -149,6 +153,32 @@ class Warehouse:
 def another(con: Connection) -> Connection:
     """A connection beside this one, to the same databases, for another thread. It sees no temporary tables."""
     return set_up(con.cursor())
+
+
+def side_by_side(
+    con: Connection, work: Callable[[Connection, Given], Made], items: Iterable[Given], at_once: int
+) -> Iterator[Made]:
+    """Does work on items, so many at a time, each on a connection beside this one that sees what is committed.
+
+    Results come in the order of the items. The first error ends it, once what is under way has ended.
+    """
+    connections: SimpleQueue[Connection] = SimpleQueue()
+    for _ in range(at_once):
+        connections.put(another(con))
+
+    def on_one(item: Given) -> Made:
+        own = connections.get()
+        try:
+            return work(own, item)
+        finally:
+            connections.put(own)
+
+    try:
+        with ThreadPoolExecutor(at_once) as pool:
+            yield from pool.map(on_one, items)
+    finally:
+        for _ in range(at_once):
+            connections.get().close()
 
 
 def set_up(con: Connection) -> Connection:

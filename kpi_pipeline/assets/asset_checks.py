@@ -17,6 +17,10 @@ from kpi_pipeline.contracts import RECORDS
 from kpi_pipeline.settings.sources import MAY_BE_LIVE
 from kpi_pipeline.stages.checks import CHECKS, Check, Outcome, evaluate, freshness_check, parts_check
 from kpi_pipeline.stages.checks.periods import COMPLETION, COUNTED, FLOWS
+from kpi_pipeline.warehouse import Connection, side_by_side
+
+# Checks at a time: one is looked at while the results of another are written down.
+AT_ONCE = 2
 
 # kpi.kpi_values is one table behind many assets; its checks show on the asset that they speak of. facts.user_days is
 # state of the rolling engine; its checks show on what is counted from it.
@@ -63,11 +67,15 @@ def _definition(step: str, pairs: list[tuple[dg.AssetKey, Check]], catalog: Cata
         configured = pipeline.settings()
         parameters, ages = check_parameters(configured, catalog), max_ages(configured)
         chosen = context.selected_asset_check_keys
+        wanted = [(asset, check) for asset, check in pairs if dg.AssetCheckKey(asset, check.name) in chosen]
+
+        def result(con: Connection, pair: tuple[dg.AssetKey, Check]) -> dg.AssetCheckResult:
+            asset, check = pair
+            age = {"max_age_days": ages.get(asset.path[-1])}
+            return _result(evaluate(con, check, {**parameters, **age}), asset)
+
         with pipeline.warehouse() as con:
-            for asset, check in pairs:
-                if dg.AssetCheckKey(asset, check.name) in chosen:
-                    age = {"max_age_days": ages.get(asset.path[-1])}
-                    yield _result(evaluate(con, check, {**parameters, **age}), asset)
+            yield from side_by_side(con, result, wanted, AT_ONCE)
 
     return check_tables
 

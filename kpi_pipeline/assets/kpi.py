@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,7 +14,7 @@ from kpi_pipeline.assets.plots import line_plot
 from kpi_pipeline.catalog import Catalog, Kpi
 from kpi_pipeline.stages import kpi as stage
 from kpi_pipeline.stages.scorecard import TARGET_CHECK, Rules, Verdict, score
-from kpi_pipeline.warehouse import Connection, another
+from kpi_pipeline.warehouse import Connection, side_by_side
 
 # KPIs of a group that are computed at a time: while one is drawn or planned, DuckDB is free for another. They write
 # different rows.
@@ -128,15 +127,11 @@ class _Made:
 
 
 def _make(con: Connection, kpi: Kpi, this: stage.Run, rules: Rules) -> _Made:
-    """Computes and judges one KPI, by a connection of its own."""
-    own = another(con)
-    try:
-        computed = stage.compute(own, kpi, this)
-        verdict = score(own, kpi, this, rules)
-        judged = {"scorecard": verdict.status} if verdict else {}
-        return _Made(_values(own, kpi, computed) | judged, verdict)
-    finally:
-        own.close()
+    """Computes and judges one KPI."""
+    computed = stage.compute(con, kpi, this)
+    verdict = score(con, kpi, this, rules)
+    judged = {"scorecard": verdict.status} if verdict else {}
+    return _Made(_values(con, kpi, computed) | judged, verdict)
 
 
 def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
@@ -153,8 +148,9 @@ def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
         rules = Rules(configured.config.exemptions, max_ages(configured))
         checked = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
         chosen = [kpi for kpi in kpis if kpi_key(kpi) in context.selected_asset_keys]
-        with pipeline.warehouse() as con, ThreadPoolExecutor(AT_ONCE) as pool:
-            for kpi, made in zip(chosen, pool.map(lambda kpi: _make(con, kpi, this, rules), chosen), strict=True):
+        with pipeline.warehouse() as con:
+            all_made = side_by_side(con, lambda own, kpi: _make(own, kpi, this, rules), chosen, AT_ONCE)
+            for kpi, made in zip(chosen, all_made, strict=True):
                 yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=made.metadata)
                 if made.verdict and (kpi_key(kpi), TARGET_CHECK) in checked:
                     yield _verdict(kpi, made.verdict)

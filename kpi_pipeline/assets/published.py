@@ -1,6 +1,7 @@
 """The published tables: behind the gate, and swapped in as one."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from kpi_pipeline.settings import Settings
 from kpi_pipeline.stages import checks, cluster_yaml
 from kpi_pipeline.stages.kpi import stamp
 from kpi_pipeline.stages.publish import DATABASE, Health, close_month, publish
-from kpi_pipeline.warehouse import Connection, run, sql
+from kpi_pipeline.warehouse import Connection, another, run, sql
 
 SITE = dg.AssetKey(["published", "site"])
 EXPORTS = dg.AssetKey(["published", "exports"])
@@ -90,18 +91,26 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
     @dg.multi_asset(specs=specs, name="publish")
     def published(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
         configured = pipeline.settings()
-        with pipeline.warehouse() as con:
-            stamps = [" ".join(stamp(kpi, configured.as_of)) for kpi in catalog.kpis]
+        stamps = [" ".join(stamp(kpi, configured.as_of)) for kpi in catalog.kpis]
+        parameters = {**check_parameters(configured, catalog), "stamps": stamps}
+        # What is to be published is built while the gate looks at what it is built from.
+        with pipeline.warehouse() as con, ThreadPoolExecutor(1) as beside:
             gate = [*checks.CHECKS, checks.EVERY_KPI_IS_COMPUTED]
-            checks.refuse_if_wrong(con, gate, {**check_parameters(configured, catalog), "stamps": stamps})
-            rows = publish(
-                con,
-                configured.published_dir,
-                catalog,
-                configured.config,
-                source_health(configured),
-                configured.as_of,
-            )
+            verdict = beside.submit(checks.refuse_if_wrong, another(con), gate, parameters)
+            try:
+                rows = publish(
+                    con,
+                    configured.published_dir,
+                    catalog,
+                    configured.config,
+                    source_health(configured),
+                    configured.as_of,
+                    allow=verdict.result,
+                )
+            except Exception:
+                # What is wrong with the data says more than what comes of it.
+                verdict.result()
+                raise
             scorecard = dg.MetadataValue.md(scorecard_table(con))
         # Last, so that what a night was published from is still there if it fails.
         pruned = prune_landing(pipeline.landing(), configured)

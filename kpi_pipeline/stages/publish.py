@@ -5,7 +5,7 @@ Nothing personal belongs here: no person, no person_key, no username. Only what 
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -69,11 +69,13 @@ def publish(
     config: Config,
     health: Iterable[Health],
     as_of: date,
+    allow: Callable[[], object],
 ) -> dict[str, int]:
     """Builds the published database and Parquet files from the warehouse, and swaps them in.
 
     Args:
         config: its exclusions and exemptions are published; values on fewer than its min_people stay internal.
+        allow: is asked when all is built and nothing swapped in yet; raises what forbids it.
 
     Returns:
         Rows by table.
@@ -99,6 +101,7 @@ def publish(
     }
     rows = _write_tables(con, aside / DATABASE, parameters)
     _finish(aside / DATABASE)
+    allow()
     swap_in(aside, folder)
     return rows
 

@@ -3,10 +3,8 @@
 A file is loaded once; again only when its bytes, its contract, the secret or the identity issuers have changed.
 """
 
-import queue
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from kpi_pipeline.landing import LandedFile, Landing
 from kpi_pipeline.sources.files import TABLE_SUFFIXES
 from kpi_pipeline.stages import dirty
 from kpi_pipeline.stages.reading import Reader, blank_rows, reader, take_rejects, whole_file
-from kpi_pipeline.warehouse import Connection, another, fill, quote, run, scalar, sql, transaction
+from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, side_by_side, sql, transaction
 
 # In memory like a temporary table, but seen by all connections that read files.
 INCOMING = "incoming.rows"
@@ -154,19 +152,7 @@ def read_files(
     Returns:
         What never became a row of it, and how many lines the files have of which only some become rows.
     """
-    connections: queue.SimpleQueue[Connection] = queue.SimpleQueue()
-    for _ in range(at_once):
-        connections.put(another(con))
-
-    def read_one(file: LandedFile) -> FromFile:
-        own = connections.get()
-        try:
-            return _read(own, landing, record, file, read)
-        finally:
-            connections.put(own)
-
-    with ThreadPoolExecutor(at_once) as pool:
-        found = list(pool.map(read_one, files))
+    found = list(side_by_side(con, lambda own, file: _read(own, landing, record, file, read), files, at_once))
     for file, one in zip(files, found, strict=True):
         if one.missing:
             _shift_rows(con, file.name, one.missing)
