@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -157,7 +157,7 @@ def another(con: Connection) -> Connection:
 
 def side_by_side(
     con: Connection, work: Callable[[Connection, Given], Made], items: Iterable[Given], at_once: int
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """Does work on items, so many at a time, each on a connection beside this one that sees what is committed.
 
     Results come in the order of the items. The first error ends it, once what is under way has ended.
