@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,9 @@ def cpu_seconds() -> float:
 
 def in_own_process(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     """Runs in a fresh process, so that its peak memory is its own."""
-    with get_context("spawn").Pool(1) as pool:
-        result: dict[str, Any] = pool.apply(_measured, (function, arguments))
-    return result
+    # It is asked to end, and not killed: ClickHouse catches the signal, and the process may never end then.
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_measured, function, arguments).result()
 
 
 def _measured(function: Callable[..., dict[str, Any]], arguments: tuple[Any, ...]) -> dict[str, Any]:
