@@ -126,7 +126,6 @@ def count_active_users(context: dg.AssetExecutionContext, pipeline: Pipeline) ->
         metadata={
             "user_days_added": change.added,
             "user_days_removed": change.removed,
-            "people_looked_at": change.people,
             "counted_anew": change.rebuilt,
             "days_looked_at": len(days),
             **count,

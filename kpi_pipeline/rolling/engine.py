@@ -13,6 +13,14 @@ from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql
 WAU_DAYS, MAU_DAYS = 7, 30
 WORD_DAYS = 64  # the days of a word, one bit each
 WINDOWS: dict[str, object] = {"wau_days": WAU_DAYS, "mau_days": MAU_DAYS, "word_days": WORD_DAYS}
+# The month around a day in a word: what the day holds and will hold, and between days before and after it.
+MONTH_BITS: dict[str, object] = {
+    "before": (1 << (MAU_DAYS - 1)) - 1,
+    "held": 1 << (MAU_DAYS - 1),
+    "will_hold": 1 << MAU_DAYS,
+    "after": ((1 << (MAU_DAYS - 1)) - 1) << (MAU_DAYS + 1),
+    "removed": 1 << (2 * MAU_DAYS),
+}
 # Above this share of changed rows, or of so many changed days, counting everything anew is cheaper than the difference.
 REBUILD_SHARE = 0.2
 REBUILD_DAYS = 31
@@ -22,11 +30,10 @@ PARTS = ("dau", "new", "mau_in", "wau_in", "wau_out", "mau_out")
 
 @dataclass(frozen=True)
 class Change:
-    """What an update did: user-days added and removed, people looked at, and whether all was counted anew."""
+    """What an update did: user-days added and removed, and whether all was counted anew."""
 
     added: int = 0
     removed: int = 0
-    people: int = 0
     rebuilt: bool = False
 
 
@@ -38,28 +45,33 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
         through: active_users reaches at least to this day.
     """
     run(con, "create or replace temp table days as select unnest($days::date[]) as date", {"days": list(days)})
-    run(con, f"create or replace temp table wanted as select distinct date, cell, person_key from ({wanted})")
+    run(con, f"create or replace temp view wanted as {wanted}")
     span = {"first": min(days, default=None), "last": max(days, default=None)}
     run(con, f"create or replace temp table changes as {sql('rolling', 'changes')}", span)
-    added, removed, people = run(
+    run(con, "drop view temp.wanted")
+    counts = run(
         con,
-        "select count(*) filter (where sign = 1), count(*) filter (where sign = -1), count(distinct person_key) "
-        "from temp.changes",
-    )[0]
-    changed = [day for (day,) in run(con, "select distinct date from temp.changes order by date")]
+        "select date, count(*) filter (where sign = 1), count(*) filter (where sign = -1) from temp.changes "
+        "group by date order by date",
+    )
+    changed = [day for day, _, _ in counts]
+    added, removed = sum(n for _, n, _ in counts), sum(n for _, _, n in counts)
     rebuilt = False
     if changed:
-        rows = scalar(con, "select count(*) from facts.user_days")
-        rebuilt = len(changed) > REBUILD_DAYS or added + removed > REBUILD_SHARE * (rows + added)
+        most = int((added + removed) / REBUILD_SHARE - added)
+        # The history isn't counted: it takes long to read it only to learn that it is long.
+        longer = "select exists (select 1 from facts.user_days offset $most::bigint)"
+        is_most = most >= 0 and not scalar(con, longer, {"most": most})
+        rebuilt = len(changed) > REBUILD_DAYS or is_most
         if rebuilt:
-            _change_user_days(con, "changes", changed[0], changed[-1])
+            _change_user_days(con, changed[0], changed[-1])
             rebuild(con)
         else:
             _add_difference(con, changed)
     restate(con, through, everything=rebuilt)
-    for name in ("days", "wanted", "changes"):
+    for name in ("days", "changes"):
         run(con, f"drop table temp.{name}")
-    return Change(added, removed, people, rebuilt)
+    return Change(added, removed, rebuilt)
 
 
 def rebuild(con: Connection) -> None:
@@ -189,19 +201,22 @@ def _sum_of_parts() -> str:
     return f"select member_id, date, {chosen} from temp.parts group by member_id, date"
 
 
-def _change_user_days(con: Connection, changes: str, first: date, last: date) -> None:
-    """Adds and takes away the rows of a table of changes, whose days are from `first` to `last`."""
-    if scalar(con, f"select exists (from temp.{changes} where sign = -1)"):
+def _change_user_days(con: Connection, first: date, last: date) -> None:
+    """Adds and takes away the changed rows of the days from `first` to `last`."""
+    span = {"first": first, "last": last}
+    if scalar(con, "select exists (from temp.changes where sign = -1)"):
         run(
             con,
-            f"delete from facts.user_days u using temp.{changes} c where c.sign = -1 and u.date = c.date "
+            "delete from facts.user_days u using temp.changes c where c.sign = -1 and u.date = c.date "
             "and u.cell = c.cell and u.person_key = c.person_key and u.date between $first::date and $last::date",
-            {"first": first, "last": last},
+            span,
         )
     fill(
         con,
         table("facts.user_days"),
-        f"select date, cell, person_key from temp.{changes} where sign = 1 order by date, cell, person_key",
+        "select date, cell, person_key from temp.changes "
+        "where sign = 1 and date between $first::date and $last::date order by date, cell",
+        span,
     )
 
 
@@ -235,29 +250,30 @@ def _add_difference(con: Connection, days: Sequence[date]) -> None:
 
 
 def _add_day(con: Connection, day: date) -> None:
-    that = {**WINDOWS, "day": day}
-    run(con, "create or replace temp table today as from temp.changes where date = $day::date", that)
+    that = {**WINDOWS, **MONTH_BITS, "day": day}
     for name in ("around", "toggled", "first_days"):
         run(con, f"create or replace temp table {name} as {sql('rolling', name)}", that)
-    run(con, f"create or replace temp table day_gaps as {sql('rolling', 'gaps_of_day')}", that)
-    _see_gaps(con, "from temp.day_gaps")
-    run(con, f"insert into temp.parts by name {sql('rolling', 'flows')}", WINDOWS)
+    _see_gaps(con, sql("rolling", "gaps_of_day"))
     run(
         con,
-        "insert into temp.parts by name "
-        "select member_id, $day::date as date, sum(sign) as dau from temp.toggled group by member_id",
+        f"insert into temp.parts by name ({sql('rolling', 'flows')}) union all by name "
+        "select member_id, date, sum(sign) as dau from temp.toggled group by member_id, date",
         that,
     )
-    _change_user_days(con, "today", day, day)
+    _change_user_days(con, day, day)
     _change_first_seen(con, day)
     run(con, "drop view temp.gaps")
-    for name in ("today", "around", "toggled", "day_gaps", "first_days"):
+    for name in ("around", "toggled", "first_days"):
         run(con, f"drop table temp.{name}")
 
 
 def _change_first_seen(con: Connection, day: date) -> None:
     """First days in cells, and so who is new where. The next one after a first day that went may be any later day."""
-    if scalar(con, "select exists (from temp.first_days where is_lost)"):
+    lost, moved = run(
+        con,
+        "select bool_or(is_lost), bool_or(before is distinct from after and before is not null) from temp.first_days",
+    )[0]
+    if lost:
         run(
             con,
             "update temp.first_days f set after = u.first_date from ("
@@ -268,7 +284,7 @@ def _change_first_seen(con: Connection, day: date) -> None:
             {"day": day},
         )
     run(con, f"insert into temp.parts by name {sql('rolling', 'new_people')}")
-    if scalar(con, "select exists (from temp.first_days where before is distinct from after and before is not null)"):
+    if moved:
         run(
             con,
             "delete from facts.first_seen s using temp.first_days f where f.before is distinct from f.after "
@@ -284,8 +300,13 @@ def _change_first_seen(con: Connection, day: date) -> None:
 
 def _write_active_users(con: Connection, through: date) -> None:
     """Writes the members and days of temp.restate, as far as `through`."""
-    run(con, "delete from temp.restate where from_date > $through::date", {"through": through})
-    run(con, "update temp.restate set to_date = least(to_date, $through::date)", {"through": through})
+    run(
+        con,
+        "create or replace temp table restate as "
+        "select member_id, from_date, least(to_date, $through::date) as to_date "
+        "from temp.restate where from_date <= $through::date",
+        {"through": through},
+    )
     first, last = run(con, "select min(from_date), max(to_date) from temp.restate")[0]
     if not first:
         return
@@ -297,4 +318,7 @@ def _write_active_users(con: Connection, through: date) -> None:
         "and a.date between r.from_date and r.to_date and a.date between $first::date and $last::date",
         span,
     )
-    fill(con, table("facts.active_users"), sql("rolling", "active_users"), span)
+    # A table, not a part of the next statement: the planner takes it for millions of rows there, and its sums for slow.
+    run(con, f"create or replace temp table daily as {sql('rolling', 'daily')}", span)
+    fill(con, table("facts.active_users"), sql("rolling", "active_users"))
+    run(con, "drop table temp.daily")

@@ -1,52 +1,58 @@
--- The people of $day's changes, cell by cell, with their nearest days before and after it: first within a week, then
--- for those who weren't there within a month. Where there is none, the gap is $mau_days or more, whatever it is.
-with near as (
+-- The month around $day as bits, cell by cell, for the people of that day's changes. Bit 0 is the day before, and so on
+-- back to $mau_days - 1 days before; bit $mau_days + 1 is the day after, and so on; between them stand what the day
+-- holds ($held) and what it will hold ($will_hold). First the week around; then, for those who weren't there, the rest
+-- of the month. That can be in a row of its own: bits of a cell and person are to be put together.
+with week as (
     select
-        u.cell,
-        u.person_key,
-        max(u.date) filter (where u.date < $day::date) as previous,
-        min(u.date) filter (where u.date > $day::date) as next,
-        count(*) filter (where u.date = $day::date) as held
-    from facts.user_days as u
-    semi join temp.today as t on u.person_key = t.person_key
-    where u.date between $day::date - ($wau_days - 1) and $day::date + ($wau_days - 1)
-    group by u.cell, u.person_key
+        cell,
+        person_key,
+        bit_or(bits) as seen,
+        -- Who is taken away was there.
+        case when seen & $removed::bigint > 0 then xor(seen, $removed::bigint | $will_hold::bigint) else seen end as bits
+    from (
+        select u.cell, u.person_key, case
+            when u.date < $day::date then 1::bigint << ($day::date - u.date - 1)
+            when u.date > $day::date then 1::bigint << (u.date - $day::date + $mau_days)
+            else $held::bigint | $will_hold::bigint
+        end as bits
+        from facts.user_days as u
+        semi join (from temp.changes where date = $day::date) as c on u.person_key = c.person_key
+        where u.date between $day::date - ($wau_days - 1) and $day::date + ($wau_days - 1)
+        union all
+        select cell, person_key, case when sign = 1 then $will_hold::bigint else $removed::bigint end
+        from temp.changes
+        where date = $day::date
+    )
+    group by cell, person_key
 ),
 
 known as materialized (
     select
-        coalesce(n.cell, t.cell) as cell,
-        coalesce(n.person_key, t.person_key) as person_key,
-        n.previous,
-        n.next,
-        coalesce(n.held, 0) as held,
-        coalesce(t.sign, 0) as sign
-    from near as n
-    full join temp.today as t on n.person_key = t.person_key and n.cell = t.cell
-),
-
-far as (
-    select cell, person_key, max(previous) as previous, min(next) as next
-    from (
-        select u.cell, u.person_key, u.date as previous, null as next
-        from facts.user_days as u
-        semi join (from known where sign <> 0 and previous is null) as k on u.person_key = k.person_key
-        where u.date between $day::date - ($mau_days - 1) and $day::date - $wau_days
-        union all
-        select u.cell, u.person_key, null, u.date
-        from facts.user_days as u
-        semi join (from known where sign <> 0 and next is null) as k on u.person_key = k.person_key
-        where u.date between $day::date + $wau_days and $day::date + ($mau_days - 1)
-    )
-    group by cell, person_key
+        cell,
+        person_key,
+        bits,
+        xor(bits & $held::bigint, (bits & $will_hold::bigint) >> 1) > 0 as is_changed,
+        is_changed and bits & $before::bigint = 0 as lacks_before,
+        is_changed and bits & $after::bigint = 0 and exists (
+            from facts.user_days where date between $day::date + $wau_days and $day::date + ($mau_days - 1)
+        ) as lacks_after
+    from week
 )
 
-select
-    coalesce(k.cell, f.cell) as cell,
-    coalesce(k.person_key, f.person_key) as person_key,
-    coalesce(k.previous, f.previous) as previous,
-    coalesce(k.next, f.next) as next,
-    coalesce(k.held, 0) as held,
-    coalesce(k.sign, 0) as sign
-from known as k
-full join far as f on k.person_key = f.person_key and k.cell = f.cell
+select cell, person_key, bits from known where not lacks_before and not lacks_after
+union all
+select cell, person_key, bit_or(bits) as bits
+from (
+    select cell, person_key, bits from known where lacks_before or lacks_after
+    union all
+    select u.cell, u.person_key, 1::bigint << ($day::date - u.date - 1)
+    from facts.user_days as u
+    semi join (from known where lacks_before) as k on u.person_key = k.person_key
+    where u.date between $day::date - ($mau_days - 1) and $day::date - $wau_days
+    union all
+    select u.cell, u.person_key, 1::bigint << (u.date - $day::date + $mau_days)
+    from facts.user_days as u
+    semi join (from known where lacks_after) as k on u.person_key = k.person_key
+    where u.date between $day::date + $wau_days and $day::date + ($mau_days - 1)
+)
+group by cell, person_key
