@@ -94,19 +94,17 @@ def _verdict(kpi: Kpi, verdict: Verdict) -> dg.AssetCheckResult:
     )
 
 
-def _values(con: Connection, kpi: Kpi, computed: stage.Computed) -> dict[str, Any]:
-    value, status, day = stage.latest(con, kpi)
+def _values(kpi: Kpi, computed: stage.Computed) -> dict[str, Any]:
     metadata: dict[str, Any] = {
-        "latest_value": shown(value, kpi.measure.unit),
-        "latest_period_end": day.isoformat(),
-        "status": status,
+        "latest_value": shown(computed.value, kpi.measure.unit),
+        "latest_period_end": computed.period_end.isoformat(),
+        "status": computed.status,
     }
-    points = stage.series(con, kpi)
-    if len(points) > 1:
-        metadata["plot"] = dg.MetadataValue.md(line_plot(points, kpi.title, kpi.measure.unit))
-    if isinstance(value, Decimal):
+    if len(computed.points) > 1:
+        metadata["plot"] = dg.MetadataValue.md(line_plot(computed.points, kpi.title, kpi.measure.unit))
+    if computed.value is not None:
         # As a number too: the UI plots numbers from run to run.
-        metadata["value"] = float(value)
+        metadata["value"] = float(computed.value)
     return {**metadata, "dagster/row_count": computed.rows, "rows_changed": computed.changed}
 
 
@@ -131,7 +129,7 @@ def _make(con: Connection, kpi: Kpi, this: stage.Run, rules: Rules) -> _Made:
     computed = stage.compute(con, kpi, this)
     verdict = score(con, kpi, this, rules)
     judged = {"scorecard": verdict.status} if verdict else {}
-    return _Made(_values(con, kpi, computed) | judged, verdict)
+    return _Made(_values(kpi, computed) | judged, verdict)
 
 
 def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:

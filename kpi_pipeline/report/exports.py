@@ -6,6 +6,7 @@ that isn't in the contracts. The package is for the organisation itself: interna
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -33,10 +34,8 @@ TYPES = {
 }
 # Where CSV would write something that only DuckDB reads.
 AS_TEXT = {"VARCHAR[]": "to_json({})", "TIMESTAMP": "strftime({}, '%Y-%m-%dT%H:%M:%S.%fZ')"}
-FORMATS = {
-    "csv": ("text/csv", "(format csv, header, delimiter ',', quote '\"', nullstr '')"),
-    "parquet": ("application/vnd.apache.parquet", "(format parquet, compression zstd)"),
-}
+FORMATS = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+CSV = "(format csv, header, delimiter ',', quote '\"', nullstr '')"
 Tell = Callable[[int, int, str], None]
 
 
@@ -61,12 +60,14 @@ def write(
         # Files are hashed while the next ones are written.
         with folders.replaced(folder) as aside, ThreadPoolExecutor(1) as beside:
             hashes: dict[Path, Future[str]] = {}
-            # CSV is made of Parquet.
-            files = [(table, kind) for table in PUBLISHED for kind in ("parquet", "csv")]
+            files = [(table, kind) for table in PUBLISHED for kind in FORMATS]
             for number, (table, kind) in enumerate(files):
                 path = _path(aside, table, kind)
                 tell(number, len(files), path.name)
-                snapshot.rows(_copy(table, kind, aside))
+                if kind == "parquet":
+                    _copy(snapshot, path)
+                else:
+                    snapshot.rows(_as_csv(table, path))
                 hashes[path] = beside.submit(_hash, path)
             resources = [
                 _resource(table, kind, path, hashes[path].result())
@@ -99,23 +100,28 @@ def _path(folder: Path, table: Table, kind: str) -> Path:
     return folder / f"{table.short_name}.{kind}"
 
 
-def _copy(table: Table, kind: str, folder: Path) -> str:
-    """One statement; COPY takes no parameter for the path. The key makes the order of the rows a fixed one."""
-    columns = ", ".join(_selected(column, kind) for column in table.columns)
-    key = ", ".join(quote(name) for name in table.key)
-    rows = f"{quote(table.short_name)} as t order by {key}"
-    if kind == "csv":
-        # The Parquet file has the same rows, and in order: sorting them takes as long as writing them. Folders above
-        # it are no columns, whatever their names.
-        rows = f"read_parquet({literal(str(_path(folder, table, 'parquet')))}, hive_partitioning = false) as t"
-    return f"copy (select {columns} from {rows}) to {literal(str(_path(folder, table, kind)))} {FORMATS[kind][1]}"
+def _copy(snapshot: published.Published, path: Path) -> None:
+    """What was published as Parquet with the database is what others get."""
+    try:
+        shutil.copyfile(snapshot.path.with_name(path.name), path)
+    except FileNotFoundError as error:
+        raise NotPublishedError(
+            path.name,
+            got=f"none beside {snapshot.path.name}",
+            expected="a published folder, whole: the database, and a Parquet file per table",
+            fix="Copy the whole folder, or do it again: a run that published meanwhile may have removed the snapshot.",
+        ) from error
 
 
-def _selected(column: Column, kind: str) -> str:
+def _as_csv(table: Table, path: Path) -> str:
+    """One statement; COPY takes no parameter for the path. Rows come in the order in which they were published."""
+    columns = ", ".join(_as_text(column) for column in table.columns)
+    return f"copy (select {columns} from {quote(table.short_name)} as t) to {literal(str(path))} {CSV}"
+
+
+def _as_text(column: Column) -> str:
     name = quote(column.name)
-    if kind == "csv" and column.type in AS_TEXT:
-        return f"{AS_TEXT[column.type].format('t.' + name)} as {name}"
-    return f"t.{name}"
+    return f"{AS_TEXT.get(column.type, '{}').format('t.' + name)} as {name}"
 
 
 def _package(snapshot: published.Published, resources: list[dict[str, Any]]) -> dict[str, Any]:
@@ -146,7 +152,7 @@ def _resource(table: Table, kind: str, path: Path, hashed: str) -> dict[str, Any
         "path": path.name,
         "description": table.comment,
         "format": kind,
-        "mediatype": FORMATS[kind][0],
+        "mediatype": FORMATS[kind],
         **({"encoding": "utf-8"} if kind == "csv" else {}),
         "bytes": path.stat().st_size,
         "hash": f"sha256:{hashed}",

@@ -1,8 +1,9 @@
 """Facts to kpi.kpi_values: runs the catalogue's formulas, and changes only the rows whose value has changed."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 
 from kpi_pipeline.catalog import Kpi
 from kpi_pipeline.contracts.tables import KPI_VALUES
@@ -10,6 +11,8 @@ from kpi_pipeline.warehouse import Connection, quote, run, sql, transaction
 
 NOT_CONNECTED = "no data: not connected"
 NO_DATA = "no data"
+KEY = ("grain", "member", "period_start", "period_end")
+PLOTTED_DAYS = 400
 COMPARED = (
     "kpi_id",
     "grain",
@@ -38,10 +41,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Computed:
-    """What computing one KPI did: rows there are now, and how many of them are new or changed."""
+    """What computing one KPI did: rows there are now, and how many of them are new or changed.
+
+    Of the organisation, or where a KPI has another place: the newest value with its status and the day that it is of,
+    and the newest values for a plot, (period_end, value).
+    """
 
     rows: int
     changed: int
+    value: Decimal | None
+    status: str
+    period_end: date
+    points: Sequence[tuple[date, float]]
 
 
 def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
@@ -67,16 +78,16 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
         if not run(con, "select 1 from temp.fresh where (grain, member) = ($grain, $member) limit 1", _place(kpi)):
             _say_that_there_is_none(con, kpi, this)
         run(con, f"create or replace temp table difference as {_difference()}", {"kpi_id": kpi.id})
+        same = " and ".join(f"v.{quote(name)} = d.{quote(name)}" for name in KEY)
         run(
             con,
-            "delete from kpi.kpi_values v using temp.difference d where not d.is_fresh and v.kpi_id = d.kpi_id "
-            "and v.grain = d.grain and v.member = d.member and v.period_start = d.period_start "
-            "and v.period_end = d.period_end",
+            f"delete from kpi.kpi_values v using temp.difference d where v.kpi_id = $kpi_id and {same}",
+            {"kpi_id": kpi.id},
         )
-        run(
+        ((changed,),) = run(
             con,
-            "insert into kpi.kpi_values by name select * exclude (is_fresh), $run_id as run_id, $at as computed_at "
-            "from temp.difference where is_fresh order by grain, member, period_end, period_start",
+            "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at from temp.fresh "
+            f"semi join temp.difference using ({', '.join(KEY)}) order by grain, member, period_end, period_start",
             {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
         )
         run(con, "delete from ops.fingerprints where name = $name", {"name": f"kpi:{kpi.id}"})
@@ -85,25 +96,43 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
             "insert into ops.fingerprints values ($name, $value)",
             dict(zip(("name", "value"), stamp(kpi, this.as_of), strict=True)),
         )
-        rows = run(
-            con,
-            "select (select count(*) from temp.fresh), (select count(*) from temp.difference where is_fresh)",
-        )[0]
+    computed = _computed(con, kpi, changed)
     for name in ("fresh", "difference"):
         run(con, f"drop table temp.{name}")
-    return Computed(*rows)
+    return computed
 
 
 def _difference() -> str:
-    """Rows that are there and no longer right, and (is_fresh) those that are to come, found in one pass."""
-    names = [*map(quote, COMPARED), "definition_hash"]
-    chosen = ", ".join(f"coalesce(f.{name}, v.{name}) as {name}" for name in names)
-    same = " and ".join(f"f.{name} is not distinct from v.{name}" for name in names)
+    """Periods whose rows are no longer right, or are to come or to go."""
+    keys = [quote(name) for name in KEY]
+    others = [quote(name) for name in (*COMPARED, "definition_hash") if name not in (*KEY, "kpi_id")]
+    chosen = ", ".join(f"coalesce(f.{name}, v.{name}) as {name}" for name in keys)
+    same = " and ".join(f"f.{name} = v.{name}" for name in keys)
+    differs = " or ".join(f"f.{name} is distinct from v.{name}" for name in others)
     return (
-        f"select {chosen}, f.kpi_id is not null as is_fresh from temp.fresh as f "
-        f"full join (from kpi.kpi_values where kpi_id = $kpi_id) as v on {same} "
-        "where f.kpi_id is null or v.kpi_id is null"
+        f"select distinct {chosen} from temp.fresh as f full join (from kpi.kpi_values where kpi_id = $kpi_id) as v "
+        f"on {same} where f.kpi_id is null or v.kpi_id is null or {differs}"
     )
+
+
+def _computed(con: Connection, kpi: Kpi, changed: int) -> Computed:
+    """Looks at what was just computed, in temp.fresh."""
+    # Of periods that end on one day, such as a month and its quarter, the shortest.
+    value, status, day, rows = run(
+        con,
+        "select value, status, period_end, (select count(*) from temp.fresh) from temp.fresh "
+        "where grain = $grain and member = $member order by period_end desc, period_start desc limit 1",
+        _place(kpi),
+    )[0]
+    points = run(
+        con,
+        "select * from (select period_end, value::double from temp.fresh "
+        "where grain = $grain and member = $member and value is not null "
+        "qualify row_number() over (partition by period_end order by period_start desc) = 1 "
+        "order by period_end desc limit $days) order by 1",
+        {"days": PLOTTED_DAYS, **_place(kpi)},
+    )
+    return Computed(rows, changed, value, status, day, points)
 
 
 def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
@@ -155,31 +184,4 @@ def _say_that_there_is_none(con: Connection, kpi: Kpi, this: Run) -> None:
             "hash": kpi.definition_hash,
             **_place(kpi),
         },
-    )
-
-
-def latest(con: Connection, kpi: Kpi) -> tuple[object, str, date]:
-    """The newest value of a KPI for the organisation, its status, and the day that it is of.
-
-    Of periods that end on one day, such as a month and its quarter, the shortest.
-    """
-    rows = run(
-        con,
-        "select value, status, period_end from kpi.kpi_values where kpi_id = $kpi_id and grain = $grain "
-        "and member = $member order by period_end desc, period_start desc limit 1",
-        {"kpi_id": kpi.id, **_place(kpi)},
-    )
-    value, status, day = rows[0]
-    return value, status, day
-
-
-def series(con: Connection, kpi: Kpi, days: int = 400) -> list[tuple[date, float]]:
-    """The organisation's newest values of a KPI, for a plot: (period_end, value)."""
-    return run(
-        con,
-        "select * from (select period_end, value::double from kpi.kpi_values where kpi_id = $kpi_id "
-        "and grain = $grain and member = $member and value is not null "
-        "qualify row_number() over (partition by period_end order by period_start desc) = 1 "
-        "order by period_end desc limit $days) order by 1",
-        {"kpi_id": kpi.id, "days": days, **_place(kpi)},
     )

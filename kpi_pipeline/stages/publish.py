@@ -174,7 +174,8 @@ def _write_tables(con: Connection, path: Path, parameters: Mapping[str, object])
         for contract in PUBLISHED:
             name = f"{NEXT}.main.{contract.short_name}"
             con.execute(create_statement(contract, name))
-            run(con, f"insert into {quote(name)} by name ({_select(contract)})", parameters)
+            key = ", ".join(map(quote, contract.key))
+            run(con, f"insert into {quote(name)} by name (from ({_select(contract)}) order by {key})", parameters)
             rows[contract.short_name] = int(scalar(con, f"select count(*) from {quote(name)}"))
         return rows
     finally:
@@ -182,6 +183,7 @@ def _write_tables(con: Connection, path: Path, parameters: Mapping[str, object])
 
 
 def _select(contract: Table) -> str:
+    """What a published table holds; its key says in which order."""
     match contract.short_name:
         case "kpi_definitions":
             return "select * from temp.kpi_definitions"
@@ -189,13 +191,13 @@ def _select(contract: Table) -> str:
             # Days after the newest data aren't days without users: nothing is known of them.
             return (
                 "select * from facts.active_users where date <= $as_of "
-                "and date <= (select max(date) from facts.coverage where has_data) order by grain, member, date"
+                "and date <= (select max(date) from facts.coverage where has_data)"
             )
         case "kpi_values":
-            return "select * exclude (people) from kpi.kpi_values order by kpi_id, grain, member, period_end"
+            return "select * exclude (people) from kpi.kpi_values"
         case "scorecard" | "scorecard_details":
             columns = ", ".join(quote(column.name) for column in contract.columns)
-            return f"select {columns} from kpi.scorecard order by role, kpi_id, period_start"
+            return f"select {columns} from kpi.scorecard"
         case "source_parts":
             return sql("stages", "source_parts")
         case "organisation":
@@ -204,7 +206,7 @@ def _select(contract: Table) -> str:
                 "$fiscal_month as fiscal_year_first_month, $min_people as min_people, $demo as demo"
             )
         case "targets" | "exemptions" | "kpi_details" | "annotations" as name:
-            return f"select * from {quote('temp.' + name)} order by all"
+            return f"select * from {quote('temp.' + name)}"
         case name:
             return sql("stages", f"published_{name}")
 
@@ -222,7 +224,7 @@ def _finish(path: Path) -> None:
             con.execute(f"comment on view {quote(view)} is {literal(comment)}")
         for contract in PUBLISHED:
             file = path.parent / f"{contract.short_name}.parquet"
-            con.execute(f"copy {quote(contract.short_name)} to {literal(str(file))} (format parquet)")
+            con.execute(f"copy {quote(contract.short_name)} to {literal(str(file))} (format parquet, compression zstd)")
         con.execute("checkpoint")
 
 

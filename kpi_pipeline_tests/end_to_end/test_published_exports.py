@@ -76,6 +76,8 @@ def awkward(sample: Exported, tmp_path_factory: pytest.TempPathFactory) -> Expor
         con.execute("update kpi_values set value = 12345678901234567890123456789.123456789 where n = 1102")
         con.execute("update kpi_values set member = ? where member = 'polar-university'", [HOSTILE])
         con.execute("update hubs set display_name = '' where hub_id = (select min(hub_id) from hubs)")
+        for table in PUBLISHED:
+            con.execute(f"copy {table.short_name} to '{database.with_name(table.short_name)}.parquet' (format parquet)")
     return exported(data)
 
 
@@ -112,6 +114,28 @@ def test_read_back_the_files_equal_the_database(which: str, table: Any, request:
                 assert difference == [], (name, files)
         types = "select column_name, column_type from (describe {})"
         assert con.execute(types.format(f"from '{parquet}'")).fetchall() == con.execute(types.format(name)).fetchall()
+
+
+def test_rows_are_in_the_order_of_their_key(sample: Exported) -> None:
+    """Whatever order they were computed in: the same numbers give the same files."""
+    with sample.connect() as con:
+        for table in PUBLISHED:
+            key = ", ".join(table.key)
+            unordered = (
+                f"select count(*) from (select row({key}) < lag(row({key})) over () as falls from %s) where falls"
+            )
+            for rows in (table.short_name, f"'{sample.folder / table.short_name}.parquet'"):
+                assert con.execute(unordered % rows).fetchall() == [(0,)], rows
+
+
+def test_a_database_without_its_parquet_files_is_no_published_folder(sample: Exported, tmp_path: Path) -> None:
+    (tmp_path / "published").mkdir()
+    shutil.copyfile(sample.published / "kpis.duckdb", tmp_path / "published" / "kpis.duckdb")
+    done = kpi("export", "--data-dir", tmp_path)
+    assert done.returncode == 1
+    assert "organisation.parquet" in done.stderr
+    assert "Copy the whole folder" in done.stderr
+    assert not (tmp_path / "published" / "exports").exists()
 
 
 def test_the_files_are_what_anybody_reads(awkward: Exported) -> None:

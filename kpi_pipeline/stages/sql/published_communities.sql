@@ -12,4 +12,3 @@ select
     count(distinct hub_id) as hubs_ever
 from version
 group by community
-order by community

@@ -33,4 +33,3 @@ left join (
     where is_wanted
     group by source
 ) as w on h.source = w.source
-order by h.source

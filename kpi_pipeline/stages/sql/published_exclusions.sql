@@ -14,4 +14,3 @@ left join (
     where date <= $as_of
     group by rule_id
 ) as e on r.rule_id = e.rule_id
-order by r.position

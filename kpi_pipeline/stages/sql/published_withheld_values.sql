@@ -55,4 +55,3 @@ from valued as v
 left join withheld as w
     on v.measure = w.measure and v.base = w.base and v.period_start = w.period_start and v.period_end = w.period_end
 where v.kpi_audience = 'external' and (v.status = 'insufficient' or v.is_small or w.measure is not null)
-order by v.kpi_id, v.grain, v.member, v.period_end, v.period_start

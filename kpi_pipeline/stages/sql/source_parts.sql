@@ -30,4 +30,3 @@ from raw.parts as p
 left join covered as c on p.source = c.source and p.part = c.part
 left join missing as m on p.source = m.source and p.part = m.part
 where p.is_wanted
-order by p.source, p.part
