@@ -3,7 +3,7 @@
 What belongs here: the order of the steps. What never does: what a user-day is. The caller holds the transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -64,10 +64,10 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
         is_most = most >= 0 and not scalar(con, longer, {"most": most})
         rebuilt = len(changed) > REBUILD_DAYS or is_most
         if rebuilt:
-            _change_user_days(con, changed[0], changed[-1])
+            _change_user_days(con, changed[0], changed[-1], has_gone=removed > 0)
             rebuild(con)
         else:
-            _add_difference(con, changed)
+            _add_difference(con, {day: gone > 0 for day, _, gone in counts})
     restate(con, through, everything=rebuilt)
     for name in ("days", "changes"):
         run(con, f"drop table temp.{name}")
@@ -201,10 +201,10 @@ def _sum_of_parts() -> str:
     return f"select member_id, date, {chosen} from temp.parts group by member_id, date"
 
 
-def _change_user_days(con: Connection, first: date, last: date) -> None:
+def _change_user_days(con: Connection, first: date, last: date, *, has_gone: bool) -> None:
     """Adds and takes away the changed rows of the days from `first` to `last`."""
     span = {"first": first, "last": last}
-    if scalar(con, "select exists (from temp.changes where sign = -1)"):
+    if has_gone:
         run(
             con,
             "delete from facts.user_days u using temp.changes c where c.sign = -1 and u.date = c.date "
@@ -215,16 +215,17 @@ def _change_user_days(con: Connection, first: date, last: date) -> None:
         con,
         table("facts.user_days"),
         "select date, cell, person_key from temp.changes "
-        "where sign = 1 and date between $first::date and $last::date order by date, cell",
+        # By day, so that whoever looks for days can skip the others.
+        "where sign = 1 and date between $first::date and $last::date" + (" order by date" if first < last else ""),
         span,
     )
 
 
-def _add_difference(con: Connection, days: Sequence[date]) -> None:
+def _add_difference(con: Connection, days: Mapping[date, bool]) -> None:
     """Takes up the changed days one after another; only changed people are looked at, and only a month around."""
     _create_parts(con, "parts")
-    for day in days:
-        _add_day(con, day)
+    for day, has_gone in days.items():
+        _add_day(con, day, has_gone=has_gone)
     differs = " or ".join(f"{quote(name)} <> 0" for name in COUNTS)
     run(con, f"create or replace temp table difference as from ({_sum_of_parts()}) where {differs}")
     run(
@@ -241,7 +242,7 @@ def _add_difference(con: Connection, days: Sequence[date]) -> None:
     run(
         con,
         "delete from facts.flows where dau = 0 and date between $first::date and $last::date",
-        {"first": days[0], "last": days[-1]},
+        {"first": min(days), "last": max(days)},
     )
     restated = f"select member_id, from_date, to_date from ({sql('rolling', 'restated')})"
     run(con, f"create or replace temp table restate as {restated}", WINDOWS)
@@ -249,7 +250,7 @@ def _add_difference(con: Connection, days: Sequence[date]) -> None:
         run(con, f"drop table temp.{name}")
 
 
-def _add_day(con: Connection, day: date) -> None:
+def _add_day(con: Connection, day: date, *, has_gone: bool) -> None:
     that = {**WINDOWS, **MONTH_BITS, "day": day}
     for name in ("around", "toggled", "first_days"):
         run(con, f"create or replace temp table {name} as {sql('rolling', name)}", that)
@@ -260,7 +261,7 @@ def _add_day(con: Connection, day: date) -> None:
         "select member_id, date, sum(sign) as dau from temp.toggled group by member_id, date",
         that,
     )
-    _change_user_days(con, day, day)
+    _change_user_days(con, day, day, has_gone=has_gone)
     _change_first_seen(con, day)
     run(con, "drop view temp.gaps")
     for name in ("around", "toggled", "first_days"):
