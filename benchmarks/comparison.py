@@ -41,8 +41,10 @@ def _count_by_engine(task: Task, grains: tuple[str, ...]) -> None:
         # As the other contenders do, it reads the files themselves.
         con.execute("drop table facts.user_days")
         con.execute(f"create view facts.user_days as select date, cell, person_key from read_parquet('{task.files}')")
+        con.execute("begin")
         rolling.rebuild(con)
         rolling.restate(con, task.last, everything=True)
+        con.execute("commit")
         con.execute(
             "copy (select date, member::integer as cell, dau, wau, mau from facts.active_users "
             f"where grain = 'hub' and date between date '{task.first}' and date '{task.last}') "
