@@ -11,7 +11,8 @@ from kpi_pipeline.warehouse import Connection, quote, run, sql, transaction
 
 NOT_CONNECTED = "no data: not connected"
 NO_DATA = "no data"
-KEY = ("grain", "member", "period_start", "period_end")
+# What tells rows of one KPI from each other.
+KEY = tuple(name for name in KPI_VALUES.key if name != "kpi_id")
 PLOTTED_DAYS = 400
 COMPARED = (
     "kpi_id",
@@ -87,7 +88,8 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
         ((changed,),) = run(
             con,
             "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at from temp.fresh "
-            f"semi join temp.difference using ({', '.join(KEY)}) order by grain, member, period_end, period_start",
+            f"semi join temp.difference using ({', '.join(map(quote, KEY))}) "
+            "order by grain, member, period_end, period_start",
             {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
         )
         run(con, "delete from ops.fingerprints where name = $name", {"name": f"kpi:{kpi.id}"})
