@@ -40,6 +40,7 @@ RUN_LOCK = "run.lock"
 RUN_LOCK_SECONDS = 4 * 3600.0
 # Python looks for cycles after so many new objects. Its own 700 are a twentieth of a night, since Dagster keeps many.
 NEW_OBJECTS = 50_000
+PLANNED_EVENTS = 1_000
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def prepare(configured: Settings) -> Path:
         "DAGSTER_HOME": str(home),
         "KPI_CONFIG": str(configured.config_path),
         "KPI_DATA_DIR": str(configured.data_dir),
+        # What a run plans, an event for each asset and check, is written at once.
+        "DAGSTER_EVENT_BATCH_SIZE": str(PLANNED_EVENTS),
     }
     return home
 
