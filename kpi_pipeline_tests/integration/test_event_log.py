@@ -65,7 +65,11 @@ def _open_databases(home: Path) -> set[str]:
     return {Path(target).name for target in links if target.startswith(runs) and target.endswith(".db")}
 
 
-def test_dagsters_own_log_reads_what_was_written(home: Path, instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize("batch_size", [0, 2, 1000])
+def test_dagsters_own_log_reads_what_was_written(
+    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", str(batch_size))
     run_id = _run(instance)
     stock = SqliteEventLogStorage(str(home / "history" / "runs"))
     stock.register_instance(instance)
@@ -91,6 +95,29 @@ def test_dagsters_own_log_reads_what_was_written(home: Path, instance: dg.Dagste
     check = dg.AssetCheckKey(dg.AssetKey("made"), "counted")
     (executions,) = stock.get_latest_asset_check_execution_by_key([check]).values()
     assert (executions.run_id, executions.status.value) == (run_id, "FAILED")
+
+
+def test_a_batch_is_stored_as_a_whole_or_not_at_all(home: Path, instance: dg.DagsterInstance) -> None:
+    run_id = _run(instance)
+    (planned,) = (
+        event
+        for event in instance.all_logs(run_id)
+        if event.dagster_event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    )
+    stock = SqliteEventLogStorage(str(home / "history" / "runs"))
+    stock.register_instance(instance)
+
+    def stored() -> tuple[int, int]:
+        of_run = [event.dagster_event_type for event in stock.get_logs_for_run(run_id)]
+        of_all = stock.get_event_records(dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED))
+        return of_run.count(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED), len(of_all)
+
+    assert stored() == (1, 1)
+    with pytest.raises(Exception, match="not a EventLogEntry"):
+        instance.event_log_storage.store_event_batch([planned, planned, "no event"])  # type: ignore[list-item]
+    assert stored() == (1, 1)
+    instance.event_log_storage.store_event_batch([planned, planned])
+    assert stored() == (3, 3)
 
 
 def test_who_watches_a_run_is_told_while_it_goes_on(home: Path, instance: dg.DagsterInstance) -> None:
