@@ -181,6 +181,21 @@ def side_by_side(
             connections.get().close()
 
 
+@contextmanager
+def one_thread_each(con: Connection) -> Iterator[int]:
+    """Statements run on one thread each, whoever's they are: for many small ones, which take longest to share out.
+
+    Yields:
+        How many of them to do at once to keep all threads busy: one more, as one is usually not in the database.
+    """
+    threads = scalar(con, "select current_setting('threads')")
+    con.execute("set threads = 1")
+    try:
+        yield threads + 1
+    finally:
+        con.execute(f"set threads = {threads}")
+
+
 def set_up(con: Connection) -> Connection:
     """Makes a connection one of ours: UTC, quiet, and right."""
     con.execute("set timezone = 'UTC'")

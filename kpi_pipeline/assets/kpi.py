@@ -14,11 +14,7 @@ from kpi_pipeline.assets.plots import line_plot
 from kpi_pipeline.catalog import Catalog, Kpi
 from kpi_pipeline.stages import kpi as stage
 from kpi_pipeline.stages.scorecard import TARGET_CHECK, Rules, Verdict, score
-from kpi_pipeline.warehouse import Connection, side_by_side
-
-# KPIs of a group that are computed at a time: while one is drawn or planned, DuckDB is free for another. They write
-# different rows.
-AT_ONCE = 2
+from kpi_pipeline.warehouse import Connection, one_thread_each, side_by_side
 
 
 def kpi_key(kpi: Kpi) -> dg.AssetKey:
@@ -146,8 +142,9 @@ def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
         rules = Rules(configured.config.exemptions, max_ages(configured))
         checked = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
         chosen = [kpi for kpi in kpis if kpi_key(kpi) in context.selected_asset_keys]
-        with pipeline.warehouse() as con:
-            all_made = side_by_side(con, lambda own, kpi: _make(own, kpi, this, rules), chosen, AT_ONCE)
+        # While one KPI is drawn or planned, DuckDB is free for others. They write different rows.
+        with pipeline.warehouse() as con, one_thread_each(con) as at_once:
+            all_made = side_by_side(con, lambda own, kpi: _make(own, kpi, this, rules), chosen, at_once)
             for kpi, made in zip(chosen, all_made, strict=True):
                 yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=made.metadata)
                 if made.verdict and (kpi_key(kpi), TARGET_CHECK) in checked:
