@@ -18,6 +18,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from kpi_pipeline.assets import plots
 from kpi_pipeline.errors import ConfigError, KpiError, WarehouseError
 from kpi_pipeline.settings import Settings
 from kpi_pipeline.stages.scorecard import TARGET_CHECK
@@ -131,7 +132,8 @@ def execute(configured: Settings, select: str | None, *, replay: bool, console: 
                 pass
         except WarehouseError as error:
             return Finished(None, (str(error),), materialized=0, published=False)
-        return _execute(configured, select, replay=replay, console=console)
+        with plots.at_hand():
+            return _execute(configured, select, replay=replay, console=console)
 
 
 def _execute(configured: Settings, select: str | None, *, replay: bool, console: Console) -> Finished:
