@@ -92,7 +92,10 @@ def rebuild(con: Connection) -> None:
         "    select person_key, cell from facts.first_seen "
         "    semi join (select person_key from facts.first_seen group by person_key having count(*) > 1) "
         "    using (person_key)"
-        ") join facts.cell_members using (cell) "
+        ") join ("
+        # Nobody is in several cells of a member that has one alone, as every hub does.
+        "    from facts.cell_members qualify count(*) over (partition by member_id) > 1"
+        ") using (cell) "
         "qualify count(*) over (partition by member_id, person_key) > 1",
     )
     _create_parts(con, "parts")
