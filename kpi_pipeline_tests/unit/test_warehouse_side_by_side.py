@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from kpi_pipeline.warehouse import Connection, side_by_side
+from kpi_pipeline.warehouse import Connection, one_thread_each, side_by_side
 
 
 @pytest.fixture
@@ -80,3 +80,19 @@ def test_who_stops_listening_ends_it(con: Connection) -> None:
     results.close()
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool") and thread.is_alive()]
     assert threads == []
+
+
+def test_one_thread_each_is_taken_back_whatever_happens(con: Connection) -> None:
+    def threads(own: Connection, _: int = 0) -> int:
+        return int(own.execute("select current_setting('threads')").fetchall()[0][0])
+
+    def fail() -> None:
+        with one_thread_each(con) as at_once:
+            assert at_once == 4
+            assert list(side_by_side(con, threads, range(at_once), at_once)) == [1, 1, 1, 1]
+            raise ValueError("wrong")
+
+    con.execute("set threads = 3")
+    with pytest.raises(ValueError, match="wrong"):
+        fail()
+    assert threads(con) == 3
