@@ -81,7 +81,7 @@ class _Program:
                 drawn = program.stdout.readline() if program.stdout else ""
             except BrokenPipeError:
                 drawn = ""
-            if not drawn:
+            if not drawn.endswith("\n"):
                 raise PlotError(
                     f"{__name__}, the program that draws",
                     got=f"its end, with exit code {program.wait()}",
