@@ -55,6 +55,10 @@ class CatalogError(KpiError):
     """A measure or KPI definition is wrong."""
 
 
+class FormulaError(KpiError):
+    """The formula of a KPI can't be computed from what is there."""
+
+
 class WarehouseError(KpiError):
     """The warehouse can't be opened or used."""
 

@@ -1,20 +1,21 @@
-"""One asset per KPI, with definition, owner, target, latest value and plot; one step per group of the catalogue."""
+"""One asset per KPI, with definition, owner, target, latest value and plot; one step computes them."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+import duckdb
 
 from kpi_pipeline import clock
 from kpi_pipeline.assets.common import FRESHNESS, Pipeline, key, max_ages
 from kpi_pipeline.assets.plots import line_plot
 from kpi_pipeline.catalog import Catalog, Kpi
+from kpi_pipeline.errors import FormulaError
 from kpi_pipeline.stages import kpi as stage
 from kpi_pipeline.stages.scorecard import TARGET_CHECK, Rules, Verdict, score
-from kpi_pipeline.warehouse import Connection, one_thread_each, side_by_side
 
 
 def kpi_key(kpi: Kpi) -> dg.AssetKey:
@@ -112,28 +113,27 @@ def shown(value: object, unit: str) -> str:
     return number if unit == "count" else f"{number} {unit}"
 
 
-@dataclass(frozen=True)
-class _Made:
-    """What was made of one KPI: what its asset shows, and how it stands against its target."""
-
-    metadata: dict[str, Any]
-    verdict: Verdict | None
-
-
-def _make(con: Connection, kpi: Kpi, this: stage.Run, rules: Rules) -> _Made:
-    """Computes and judges one KPI."""
-    computed = stage.compute(con, kpi, this)
-    verdict = score(con, kpi, this, rules)
-    judged = {"scorecard": verdict.status} if verdict else {}
-    return _Made(_values(kpi, computed) | judged, verdict)
+def _failure(failed: Mapping[str, duckdb.Error]) -> FormulaError:
+    """All that failed, with the reason of the first, of which it is told in full as the cause."""
+    first = next(iter(failed.values()))
+    error = FormulaError(
+        ", ".join(failed),
+        got=" ".join(str(first).split())[:300],
+        expected="a value; the other KPIs are up to date",
+        fix="Look at what the formula, which is in the asset's metadata, does with the rows of its tables.",
+    )
+    error.__cause__ = first
+    return error
 
 
-def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
+def assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
+    """The KPI assets of a catalogue, all of which one step computes."""
+
     @dg.multi_asset(
-        specs=[_spec(kpi) for kpi in kpis],
-        check_specs=_check_specs(kpis),
+        specs=[_spec(kpi) for kpi in catalog.kpis],
+        check_specs=_check_specs(catalog.kpis),
         can_subset=True,
-        name=f"compute_{group}",
+        name="compute_kpis",
     )
     def compute(
         context: dg.AssetExecutionContext, pipeline: Pipeline
@@ -141,18 +141,21 @@ def _group_asset(group: str, kpis: tuple[Kpi, ...]) -> dg.AssetsDefinition:
         configured, this = pipeline.settings(), pipeline.this_run(context, clock.now())
         rules = Rules(configured.config.exemptions, max_ages(configured))
         checked = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
-        chosen = [kpi for kpi in kpis if kpi_key(kpi) in context.selected_asset_keys]
-        # While one KPI is drawn or planned, DuckDB is free for others. They write different rows.
-        with pipeline.warehouse() as con, one_thread_each(con) as at_once:
-            all_made = side_by_side(con, lambda own, kpi: _make(own, kpi, this, rules), chosen, at_once)
-            for kpi, made in zip(chosen, all_made, strict=True):
-                yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=made.metadata)
-                if made.verdict and (kpi_key(kpi), TARGET_CHECK) in checked:
-                    yield _verdict(kpi, made.verdict)
+        chosen = [kpi for kpi in catalog.kpis if kpi_key(kpi) in context.selected_asset_keys]
+        with pipeline.warehouse() as con:
+            batch = stage.compute(con, chosen, this)
+            done = [kpi for kpi in chosen if kpi.id in batch.computed]
+            verdicts = score(con, done, this, rules)
+        # While the events of one KPI are written, the next is drawn.
+        with ThreadPoolExecutor(1) as drawing:
+            shown = drawing.map(lambda kpi: _values(kpi, batch.computed[kpi.id]), done)
+            for kpi, metadata in zip(done, shown, strict=True):
+                verdict = verdicts.get(kpi.id)
+                judged = {"scorecard": verdict.status} if verdict else {}
+                yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=metadata | judged)
+                if verdict and (kpi_key(kpi), TARGET_CHECK) in checked:
+                    yield _verdict(kpi, verdict)
+        if batch.failed:
+            raise _failure(batch.failed)
 
-    return compute
-
-
-def assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
-    """The KPI assets of a catalogue."""
-    return [_group_asset(group, kpis) for group, kpis in catalog.groups.items()]
+    return [compute]

@@ -4,15 +4,17 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
+
+import duckdb
 
 from kpi_pipeline.catalog import Kpi
 from kpi_pipeline.contracts.tables import KPI_VALUES
-from kpi_pipeline.warehouse import Connection, quote, run, sql, transaction
+from kpi_pipeline.warehouse import Connection, one_thread_each, quote, run, side_by_side, sql, transaction
 
 NOT_CONNECTED = "no data: not connected"
 NO_DATA = "no data"
-# What tells rows of one KPI from each other.
-KEY = tuple(name for name in KPI_VALUES.key if name != "kpi_id")
 PLOTTED_DAYS = 400
 COMPARED = (
     "kpi_id",
@@ -56,18 +58,45 @@ class Computed:
     points: Sequence[tuple[date, float]]
 
 
-def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
-    """Brings the values of one KPI up to date, in one transaction.
+@dataclass(frozen=True)
+class Batch:
+    """What computing several KPIs did, by id: how those ended that were computed, and what went wrong with others."""
+
+    computed: dict[str, Computed]
+    failed: dict[str, duckdb.Error]
+
+
+def compute(con: Connection, kpis: Sequence[Kpi], this: Run) -> Batch:
+    """Brings the values of KPIs up to date, in one transaction, but for those whose formula fails.
 
     Rows that stay as they were keep their run_id and computed_at.
     """
-    columns = ", ".join(f"{quote(c.name)} {c.type}" for c in KPI_VALUES.columns if c.name in COMPARED)
-    with transaction(con):
-        run(con, f"create or replace temp table fresh ({columns}, definition_hash varchar)")
-        if set(kpi.measure.sources) <= this.connected:
+    con.execute("attach ':memory:' as computing")
+    try:
+        columns = ", ".join(f"{quote(c.name)} {c.type}" for c in KPI_VALUES.columns if c.name in COMPARED)
+        run(con, f"create table computing.fresh ({columns}, definition_hash varchar)")
+        failed = _run_formulas(con, kpis, this)
+        computed = [kpi for kpi in kpis if kpi.id not in failed]
+        _put_asked(con, computed, this)
+        _mark_incomplete(con, computed, this)
+        run(con, _where_there_is_none(), {"as_of": this.as_of})
+        _change_what_differs(con, this)
+        return Batch(_computed(con), failed)
+    finally:
+        for name in ("asked", "difference", "incomplete"):
+            run(con, f"drop table if exists temp.{name}")
+        con.execute("detach computing")
+
+
+def _run_formulas(con: Connection, kpis: Sequence[Kpi], this: Run) -> dict[str, duckdb.Error]:
+    """Fills computing.fresh, several KPIs at a time. Returns what went wrong, by KPI; of that KPI there are no rows."""
+    possible = [kpi for kpi in kpis if set(kpi.measure.sources) <= this.connected]
+
+    def on_one(own: Connection, kpi: Kpi) -> duckdb.Error | None:
+        try:
             run(
-                con,
-                f"insert into temp.fresh by name select *, $kpi_id as kpi_id, $hash as definition_hash "
+                own,
+                "insert into computing.fresh by name select *, $kpi_id as kpi_id, $hash as definition_hash "
                 f"from ({kpi.measure.formula})",
                 {
                     "kpi_id": kpi.id,
@@ -75,85 +104,133 @@ def compute(con: Connection, kpi: Kpi, this: Run) -> Computed:
                     **parameters(kpi, this.as_of, this.connected, this.min_people),
                 },
             )
-        _mark_incomplete(con, kpi, this)
-        if not run(con, "select 1 from temp.fresh where (grain, member) = ($grain, $member) limit 1", _place(kpi)):
-            _say_that_there_is_none(con, kpi, this)
-        run(con, f"create or replace temp table difference as {_difference()}", {"kpi_id": kpi.id})
-        same = " and ".join(f"v.{quote(name)} = d.{quote(name)}" for name in KEY)
-        run(
-            con,
-            f"delete from kpi.kpi_values v using temp.difference d where v.kpi_id = $kpi_id and {same}",
-            {"kpi_id": kpi.id},
-        )
-        ((changed,),) = run(
-            con,
-            "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at from temp.fresh "
-            f"semi join temp.difference using ({', '.join(map(quote, KEY))}) "
-            "order by grain, member, period_end, period_start",
-            {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
-        )
-        run(con, "delete from ops.fingerprints where name = $name", {"name": f"kpi:{kpi.id}"})
-        run(
-            con,
-            "insert into ops.fingerprints values ($name, $value)",
-            dict(zip(("name", "value"), stamp(kpi, this.as_of), strict=True)),
-        )
-    computed = _computed(con, kpi, changed)
-    for name in ("fresh", "difference"):
-        run(con, f"drop table temp.{name}")
-    return computed
+        except duckdb.Error as error:
+            return error
+        return None
+
+    with one_thread_each(con) as at_once:
+        errors = side_by_side(con, on_one, possible, min(at_once, max(len(possible), 1)))
+        return {kpi.id: error for kpi, error in zip(possible, errors, strict=True) if error}
 
 
-def _difference() -> str:
-    """Periods whose rows are no longer right, or are to come or to go."""
-    keys = [quote(name) for name in KEY]
-    others = [quote(name) for name in (*COMPARED, "definition_hash") if name not in (*KEY, "kpi_id")]
-    chosen = ", ".join(f"coalesce(f.{name}, v.{name}) as {name}" for name in keys)
-    same = " and ".join(f"f.{name} = v.{name}" for name in keys)
-    differs = " or ".join(f"f.{name} is distinct from v.{name}" for name in others)
-    return (
-        f"select distinct {chosen} from temp.fresh as f full join (from kpi.kpi_values where kpi_id = $kpi_id) as v "
-        f"on {same} where f.kpi_id is null or v.kpi_id is null or {differs}"
+def _put_asked(con: Connection, kpis: Sequence[Kpi], this: Run) -> None:
+    """Makes temp.asked: the KPIs, where the value of each stands, and what to say where there is none."""
+    run(
+        con,
+        "create or replace temp table asked as select unnest($kpi_id::varchar[]) as kpi_id, "
+        "unnest($hash::varchar[]) as definition_hash, unnest($stamp::varchar[]) as stamp, "
+        "unnest($grain::varchar[]) as grain, unnest($member::varchar[]) as member, "
+        "unnest($status::varchar[]) as status",
+        {
+            "kpi_id": [kpi.id for kpi in kpis],
+            "hash": [kpi.definition_hash for kpi in kpis],
+            "stamp": [stamp(kpi, this.as_of)[1] for kpi in kpis],
+            "grain": [kpi.place[0] for kpi in kpis],
+            "member": [kpi.place[1] for kpi in kpis],
+            "status": [NO_DATA if set(kpi.measure.sources) <= this.connected else NOT_CONNECTED for kpi in kpis],
+        },
     )
 
 
-def _computed(con: Connection, kpi: Kpi, changed: int) -> Computed:
-    """Looks at what was just computed, in temp.fresh."""
-    # Of periods that end on one day, such as a month and its quarter, the shortest.
-    value, status, day, rows = run(
-        con,
-        "select value, status, period_end, (select count(*) from temp.fresh) from temp.fresh "
-        "where grain = $grain and member = $member order by period_end desc, period_start desc limit 1",
-        _place(kpi),
-    )[0]
-    points = run(
-        con,
-        "select * from (select period_end, value::double from temp.fresh "
-        "where grain = $grain and member = $member and value is not null "
-        "qualify row_number() over (partition by period_end order by period_start desc) = 1 "
-        "order by period_end desc limit $days) order by 1",
-        {"days": PLOTTED_DAYS, **_place(kpi)},
-    )
-    return Computed(rows, changed, value, status, day, points)
-
-
-def _mark_incomplete(con: Connection, kpi: Kpi, this: Run) -> None:
+def _mark_incomplete(con: Connection, kpis: Sequence[Kpi], this: Run) -> None:
     """A value that rests on days of which a live source isn't landed as a whole says so.
 
     What is `insufficient` or `stale` stays so: that already says more.
     """
-    # Who reads facts.coverage has looked at the days of hub activity itself, member by member, or by the whole.
-    own = {"hub_activity"} if "facts.coverage" in kpi.measure.reads else set()
-    sources = sorted(set(kpi.measure.sources) - own)
-    if not run(con, "select 1 from raw.parts where list_contains($sources, source) limit 1", {"sources": sources}):
-        return
+    pairs = [(kpi.id, source) for kpi in kpis for source in sorted(_looked_at_here(kpi))]
     run(
         con,
-        "update temp.fresh set status = 'incomplete' where status in ('ok', 'to date', 'provisioned') "
-        f"and exists (select 1 from ({sql('stages', 'missing_days')}) as m where list_contains($sources, m.source) "
-        "and m.first_day <= period_end and m.last_day >= period_start and not (status = 'to date' and m.is_lag))",
-        {"as_of": this.as_of, "sources": sources},
+        "create or replace temp table incomplete as select p.kpi_id, m.first_day, m.last_day, m.is_lag "
+        "from (select unnest($kpi_ids::varchar[]) as kpi_id, unnest($sources::varchar[]) as source) as p "
+        f"join ({sql('stages', 'missing_days')}) as m using (source)",
+        {
+            "kpi_ids": [kpi_id for kpi_id, _ in pairs],
+            "sources": [source for _, source in pairs],
+            "as_of": this.as_of,
+        },
     )
+    if run(con, "select 1 from temp.incomplete limit 1"):
+        run(
+            con,
+            "update computing.fresh f set status = 'incomplete' where status in ('ok', 'to date', 'provisioned') "
+            "and exists (select 1 from temp.incomplete m where m.kpi_id = f.kpi_id and m.first_day <= f.period_end "
+            "and m.last_day >= f.period_start and not (f.status = 'to date' and m.is_lag))",
+        )
+
+
+def _looked_at_here(kpi: Kpi) -> Set[str]:
+    """Who reads facts.coverage has looked at the days of hub activity itself, member by member, or by the whole."""
+    own = {"hub_activity"} if "facts.coverage" in kpi.measure.reads else set()
+    return set(kpi.measure.sources) - own
+
+
+def _where_there_is_none() -> str:
+    """No data is a state of its own: one row, without a value, that says why."""
+    return (
+        "insert into computing.fresh by name select kpi_id, grain, member, $as_of::date as period_start, "
+        "$as_of::date as period_end, status, definition_hash from temp.asked "
+        "anti join computing.fresh using (kpi_id, grain, member)"
+    )
+
+
+def _change_what_differs(con: Connection, this: Run) -> None:
+    """Brings kpi.kpi_values to what is in computing.fresh; rows that are right stay as they are."""
+    same = " and ".join(f"v.{quote(name)} = d.{quote(name)}" for name in KPI_VALUES.key)
+    keys = ", ".join(map(quote, KPI_VALUES.key))
+    with transaction(con):
+        run(con, f"create or replace temp table difference as {_difference()}")
+        run(con, f"delete from kpi.kpi_values v using temp.difference d where {same}")
+        run(
+            con,
+            "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at from computing.fresh "
+            f"semi join temp.difference using ({keys}) order by kpi_id, grain, member, period_end, period_start",
+            {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
+        )
+        run(con, "delete from ops.fingerprints where name in (select 'kpi:' || kpi_id from temp.asked)")
+        run(con, "insert into ops.fingerprints select 'kpi:' || kpi_id, stamp from temp.asked")
+
+
+def _difference() -> str:
+    """Periods whose rows are no longer right, or are to come or to go."""
+    keys = [quote(name) for name in KPI_VALUES.key]
+    others = [quote(name) for name in (*COMPARED, "definition_hash") if name not in KPI_VALUES.key]
+    chosen = ", ".join(f"coalesce(f.{name}, v.{name}) as {name}" for name in keys)
+    same = " and ".join(f"f.{name} = v.{name}" for name in keys)
+    differs = " or ".join(f"f.{name} is distinct from v.{name}" for name in others)
+    return (
+        f"select distinct {chosen} from computing.fresh as f "
+        "full join (from kpi.kpi_values semi join temp.asked using (kpi_id)) as v "
+        f"on {same} where f.kpi_id is null or v.kpi_id is null or {differs}"
+    )
+
+
+def _computed(con: Connection) -> dict[str, Computed]:
+    """Looks at what was just computed, in computing.fresh."""
+    own = "computing.fresh semi join temp.asked using (kpi_id, grain, member)"
+    newest_first = "row_number() over (partition by kpi_id order by period_end desc, period_start desc)"
+    # Of periods that end on one day, such as a month and its quarter, the shortest.
+    newest = run(
+        con,
+        f"select kpi_id, value, status, period_end from {own} qualify {newest_first} = 1 order by kpi_id",
+    )
+    counted = run(
+        con,
+        "select kpi_id, count(*), count(d.kpi_id) from computing.fresh "
+        f"left join temp.difference as d using ({', '.join(map(quote, KPI_VALUES.key))}) group by kpi_id",
+    )
+    points = run(
+        con,
+        f"select kpi_id, period_end, value::double from (select * from {own} where value is not null "
+        "qualify row_number() over (partition by kpi_id, period_end order by period_start desc) = 1) "
+        "qualify row_number() over (partition by kpi_id order by period_end desc) <= $days order by all",
+        {"days": PLOTTED_DAYS},
+    )
+    sizes = {kpi_id: (rows, changed) for kpi_id, rows, changed in counted}
+    plotted = {kpi_id: [(day, value) for _, day, value in of_one] for kpi_id, of_one in groupby(points, itemgetter(0))}
+    return {
+        kpi_id: Computed(*sizes[kpi_id], value, status, day, plotted.get(kpi_id, []))
+        for kpi_id, value, status, day in newest
+    }
 
 
 def stamp(kpi: Kpi, as_of: date) -> tuple[str, str]:
@@ -166,24 +243,3 @@ def parameters(kpi: Kpi, as_of: date, connected: Set[str], min_people: int) -> d
     sources = (*kpi.measure.sources, *kpi.measure.better_with)
     has = {f"has_{source}": source in connected for source in sources}
     return {"as_of": as_of, "min_people": min_people, **has, **kpi.bound}
-
-
-def _place(kpi: Kpi) -> dict[str, object]:
-    return dict(zip(("grain", "member"), kpi.place, strict=True))
-
-
-def _say_that_there_is_none(con: Connection, kpi: Kpi, this: Run) -> None:
-    """No data is a state of its own: one row, without a value, that says why."""
-    missing = sorted(set(kpi.measure.sources) - this.connected)
-    run(
-        con,
-        "insert into temp.fresh by name select $kpi_id as kpi_id, $grain as grain, $member as member, "
-        "$as_of::date as period_start, $as_of::date as period_end, $status as status, $hash as definition_hash",
-        {
-            "kpi_id": kpi.id,
-            "as_of": this.as_of,
-            "status": NOT_CONNECTED if missing else NO_DATA,
-            "hash": kpi.definition_hash,
-            **_place(kpi),
-        },
-    )

@@ -84,7 +84,7 @@ def publish(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     _put_definitions(con, catalog, as_of)
-    put_targets(con, catalog)
+    put_targets(con, catalog.kpis)
     put_exemptions(con, config.exemptions)
     _put_exclusions(con, config.exclusions)
     _put_details(con, catalog)

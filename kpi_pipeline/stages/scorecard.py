@@ -1,11 +1,11 @@
 """KPI values against their targets: kpi.scorecard, role by role. Never here: how a value comes about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import zip_longest
 
-from kpi_pipeline.catalog import Catalog, Kpi
+from kpi_pipeline.catalog import Kpi
 from kpi_pipeline.contracts import table
 from kpi_pipeline.contracts.tables import SCORECARD
 from kpi_pipeline.settings import Exemption
@@ -36,71 +36,80 @@ class Verdict:
     period_end: date
 
 
-def score(con: Connection, kpi: Kpi, this: Run, rules: Rules) -> Verdict | None:
-    """Brings the scorecard rows of one KPI up to date, in one transaction.
+def score(con: Connection, kpis: Sequence[Kpi], this: Run, rules: Rules) -> dict[str, Verdict]:
+    """Brings the scorecard rows of KPIs up to date, in one transaction.
 
     Returns:
-        The verdict; None where the KPI is no role's, or the calendar has no period.
+        The verdict on each, by id; of KPIs that are no role's, and where the calendar has no period, there is none.
     """
+    put_targets(con, kpis)
+    put_exemptions(con, rules.exemptions)
+    _put_scored(con, [kpi for kpi in kpis if kpi.role is not None], this, rules)
+    these = {"kpi_ids": [kpi.id for kpi in kpis]}
     with transaction(con):
-        run(con, "delete from kpi.scorecard where kpi_id = $kpi_id", {"kpi_id": kpi.id})
-        if kpi.role is not None:
-            fill(con, SCORECARD, sql("stages", "scorecard"), _parameters(con, kpi, this, rules))
+        run(con, "delete from kpi.scorecard where list_contains($kpi_ids, kpi_id)", these)
+        fill(con, SCORECARD, sql("stages", "scorecard"))
     rows = run(
         con,
-        "select status, value, period_start, period_end from kpi.scorecard where kpi_id = $kpi_id "
-        "order by is_closed desc, period_start desc limit 1",
-        {"kpi_id": kpi.id},
+        "select kpi_id, status, value, period_start, period_end from kpi.scorecard "
+        "where list_contains($kpi_ids, kpi_id) "
+        "qualify row_number() over (partition by kpi_id order by is_closed desc, period_start desc) = 1",
+        these,
     )
-    return Verdict(*rows[0]) if rows else None
+    for name in ("targets", "exemptions", "scored"):
+        run(con, f"drop table temp.{name}")
+    return {kpi_id: Verdict(*verdict) for kpi_id, *verdict in rows}
 
 
-def _parameters(con: Connection, kpi: Kpi, this: Run, rules: Rules) -> dict[str, object]:
-    newest, fresh_until = _freshness(con, kpi, this, rules)
-    exempt = [exemption for exemption in rules.exemptions if exemption.kpi == kpi.id]
-    missing = sorted(set(kpi.measure.sources) - this.connected)
-    statistic = kpi.targets[0].statistic if kpi.targets else "value"
-    grain, member = kpi.place
-    return {
-        "kpi_id": kpi.id,
-        "role": kpi.role,
-        "grain": grain if statistic == "value" else f"{grain}:{statistic}",
-        "member": member,
-        "window": kpi.targets[0].window if kpi.targets else "quarter",
-        "valid_from": [target.valid_from for target in kpi.targets],
-        "comparators": [target.comparator for target in kpi.targets],
-        "targets": [target.value for target in kpi.targets],
-        "minimums": [target.min_n for target in kpi.targets],
-        "is_count": kpi.measure.kind == "count",
-        "newest": newest,
-        "fresh_until": fresh_until,
-        "exempt_from": [exemption.first for exemption in exempt],
-        "exempt_to": [exemption.last for exemption in exempt],
-        "exempt_notes": [f"{e.reason} (until {e.last}, approved by {e.approved_by})" for e in exempt],
-        "no_data_note": f"not connected: {', '.join(missing)}" if missing else "nothing to compute it from",
-        "no_target_note": kpi.no_target or NO_TARGET_YET,
-    }
+def _put_scored(con: Connection, kpis: Sequence[Kpi], this: Run, rules: Rules) -> None:
+    """Makes temp.scored: what decides on each KPI beside its values, its targets and exemptions."""
+    run(
+        con,
+        "create or replace temp table scored (kpi_id varchar, role varchar, grain varchar, member varchar, "
+        "kind varchar, is_count boolean, newest date, fresh_until date, no_data_note varchar, no_target_note varchar)",
+    )
+    newest = _newest(con, kpis, this)
+    for kpi in kpis:
+        grain, member = kpi.place
+        statistic = kpi.targets[0].statistic if kpi.targets else "value"
+        missing = sorted(set(kpi.measure.sources) - this.connected)
+        con.execute(
+            "insert into temp.scored values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                kpi.id, kpi.role, grain if statistic == "value" else f"{grain}:{statistic}", member,
+                kpi.targets[0].window if kpi.targets else "quarter", kpi.measure.kind == "count",
+                *_freshness(kpi, newest, rules),
+                f"not connected: {', '.join(missing)}" if missing else "nothing to compute it from",
+                kpi.no_target or NO_TARGET_YET,
+            ],
+        )  # fmt: skip
 
 
-def _freshness(con: Connection, kpi: Kpi, this: Run, rules: Rules) -> tuple[date | None, date | None]:
+def _newest(con: Connection, kpis: Sequence[Kpi], this: Run) -> dict[str, date | None]:
+    """The newest day of each connected source that the KPIs need."""
+    sources = {source for kpi in kpis for source in kpi.measure.sources}
+    return {s: scalar(con, newest_data(s), {"as_of": this.as_of}) for s in sorted(sources & this.connected)}
+
+
+def _freshness(kpi: Kpi, newest: Mapping[str, date | None], rules: Rules) -> tuple[date | None, date | None]:
     """The newest day of the source that is furthest behind its deadline, and the last day it is fresh for."""
     fresh_until: list[tuple[date, date]] = []
-    for source in sorted(set(kpi.measure.sources) & this.connected):
-        allowed, newest = rules.max_age_days.get(source), scalar(con, newest_data(source), {"as_of": this.as_of})
-        if allowed is not None and newest is not None:
-            fresh_until.append((newest + timedelta(days=allowed), newest))
+    for source in kpi.measure.sources:
+        allowed, day = rules.max_age_days.get(source), newest.get(source)
+        if allowed is not None and day is not None:
+            fresh_until.append((day + timedelta(days=allowed), day))
     if not fresh_until:
         return None, None
-    until, newest = min(fresh_until)
-    return newest, until
+    until, day = min(fresh_until)
+    return day, until
 
 
-def put_targets(con: Connection, catalog: Catalog) -> None:
-    """Makes temp.targets, the history of all targets, for publishing."""
+def put_targets(con: Connection, kpis: Iterable[Kpi]) -> None:
+    """Makes temp.targets, the history of their targets, as it is published."""
     contract = table("published.targets")
     run(con, "drop table if exists temp.targets")
     con.execute(create_statement(contract, "targets", temporary=True))
-    for kpi in catalog.kpis:
+    for kpi in kpis:
         for target, following in zip_longest(kpi.targets, kpi.targets[1:]):
             con.execute(
                 "insert into temp.targets values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -112,7 +121,7 @@ def put_targets(con: Connection, catalog: Catalog) -> None:
 
 
 def put_exemptions(con: Connection, exemptions: Sequence[Exemption]) -> None:
-    """Makes temp.exemptions, as kpi.toml has them, for publishing."""
+    """Makes temp.exemptions, as kpi.toml has them, and as they are published."""
     run(con, "drop table if exists temp.exemptions")
     con.execute(create_statement(table("published.exemptions"), "exemptions", temporary=True))
     for e in exemptions:

@@ -1,39 +1,26 @@
--- One KPI against its targets: the running period and the eight before it, each by the target that held on its last day.
+-- KPIs against their targets: the running period and the eight before it, each by the target that held on its last day.
 -- Only unrounded values are compared, with factors of ten so that nothing is rounded.
-with target as (
-    select
-        unnest($valid_from::date[]) as valid_from,
-        unnest($comparators::varchar[]) as comparator,
-        unnest($targets::decimal(38, 9)[]) as target,
-        unnest($minimums::bigint[]) as min_n
+with period as (
+    select k.*, p.period_start, p.period_end, p.is_closed
+    from temp.scored as k
+    inner join facts.periods as p on k.kind = p.kind
+    qualify row_number() over (partition by k.kpi_id order by p.period_start desc) <= 9
 ),
 
-exemption as (
-    select
-        unnest($exempt_from::date[]) as first_day,
-        unnest($exempt_to::date[]) as last_day,
-        unnest($exempt_notes::varchar[]) as note
-),
-
-period as (
-    select period_start, period_end, is_closed
-    from facts.periods
-    where kind = $window
-    order by period_start desc
-    limit 9
+exempt as (
+    select p.kpi_id, p.period_start, min(e.reason || ' (until ' || e.last_day || ', approved by ' || e.approved_by || ')') as note
+    from period as p
+    inner join temp.exemptions as e on p.kpi_id = e.kpi_id and p.period_end between e.first_day and e.last_day
+    group by p.kpi_id, p.period_start
 ),
 
 valued as (
-    select
-        p.*,
-        v.value,
-        v.n,
-        v.status as value_status,
-        (select min(e.note) from exemption as e where p.period_end between e.first_day and e.last_day) as exempt_note
+    select p.*, v.value, v.n, v.status as value_status, e.note as exempt_note
     from period as p
     left join kpi.kpi_values as v
-        on v.kpi_id = $kpi_id and v.grain = $grain and v.member = $member
-        and v.period_start = p.period_start and v.period_end = p.period_end
+        on p.kpi_id = v.kpi_id and p.grain = v.grain and p.member = v.member
+        and p.period_start = v.period_start and p.period_end = v.period_end
+    left join exempt as e on p.kpi_id = e.kpi_id and p.period_start = e.period_start
 ),
 
 compared as (
@@ -42,7 +29,7 @@ compared as (
         t.comparator,
         t.target,
         t.min_n,
-        lag(v.value) over (order by v.period_start) as previous_value,
+        lag(v.value) over (partition by v.kpi_id order by v.period_start) as previous_value,
         case t.comparator
             when '>=' then v.value >= t.target
             when '>' then v.value > t.target
@@ -61,7 +48,7 @@ compared as (
         case when t.comparator in ('>=', '>') or (t.comparator = '=' and v.value < t.target) then t.target else v.value end
             as whole
     from valued as v
-    asof left join target as t on v.period_end >= t.valid_from
+    asof left join temp.targets as t on v.kpi_id = t.kpi_id and v.period_end >= t.valid_from
 ),
 
 judged as (
@@ -71,8 +58,8 @@ judged as (
             when exempt_note is not null then 'exempt'
             when value is null then 'no data'
             -- A count says itself how much there is: none is a value like any other.
-            when (n < coalesce(min_n, 1) and not $is_count) or value_status = 'insufficient' then 'insufficient'
-            when $fresh_until::date < period_end then 'stale'
+            when (n < coalesce(min_n, 1) and not is_count) or value_status = 'insufficient' then 'insufficient'
+            when fresh_until < period_end then 'stale'
             when target is null then 'no target'
             when is_met then 'met'
             when is_near then 'near'
@@ -82,8 +69,8 @@ judged as (
 )
 
 select
-    $kpi_id as kpi_id,
-    $role as role,
+    kpi_id,
+    role,
     period_start,
     period_end,
     value,
@@ -102,9 +89,10 @@ select
     is_closed,
     case
         when status = 'exempt' then exempt_note
-        when status = 'no data' then $no_data_note
+        when status = 'no data' then no_data_note
         when status = 'insufficient' then n || ' observations'
-        when status = 'stale' then 'data until ' || $newest::date
-        when status = 'no target' then $no_target_note
+        when status = 'stale' then 'data until ' || newest
+        when status = 'no target' then no_target_note
     end as note
 from judged
+order by kpi_id, period_start
