@@ -142,13 +142,12 @@ def assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
         rules = Rules(configured.config.exemptions, max_ages(configured))
         checked = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
         chosen = [kpi for kpi in catalog.kpis if kpi_key(kpi) in context.selected_asset_keys]
-        with pipeline.warehouse() as con:
+        with pipeline.warehouse() as con, ThreadPoolExecutor(1) as drawing:
             batch = stage.compute(con, chosen, this)
             done = [kpi for kpi in chosen if kpi.id in batch.computed]
-            verdicts = score(con, done, this, rules)
-        # While the events of one KPI are written, the next is drawn.
-        with ThreadPoolExecutor(1) as drawing:
+            # Plots are drawn while KPIs are scored, and while events are written.
             shown = drawing.map(lambda kpi: _values(kpi, batch.computed[kpi.id]), done)
+            verdicts = score(con, done, this, rules)
             for kpi, metadata in zip(done, shown, strict=True):
                 verdict = verdicts.get(kpi.id)
                 judged = {"scorecard": verdict.status} if verdict else {}

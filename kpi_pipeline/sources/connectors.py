@@ -1,4 +1,7 @@
-"""Which connector a live source of kpi.toml is fetched by. Nothing of any vendor is here."""
+"""Which connector a live source of kpi.toml is fetched by. Nothing of any vendor is here.
+
+Each is imported when it is asked for: most runs need few of them, and vendors' packages are slow to import.
+"""
 
 from kpi_pipeline.settings.base import Live
 from kpi_pipeline.settings.sources import (
@@ -13,16 +16,6 @@ from kpi_pipeline.settings.sources import (
     TicketsFreshdesk,
     UptimePrometheus,
 )
-from kpi_pipeline.sources import (
-    cost_explorer,
-    focus_s3,
-    freshdesk,
-    git_registry,
-    github,
-    hubspot,
-    jupyterhub,
-    prometheus,
-)
 from kpi_pipeline.sources.walk import Connector, Tools
 
 
@@ -34,21 +27,39 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
     """
     match configured:
         case HubActivityJupyterHub():
+            from kpi_pipeline.sources import jupyterhub
+
             return jupyterhub.Users(source, configured, tools)
         case HubActivityPrometheus():
+            from kpi_pipeline.sources import prometheus
+
             return prometheus.Activity(source, configured, tools)
         case ApiMetricsPrometheus() | UptimePrometheus():
+            from kpi_pipeline.sources import prometheus
+
             return prometheus.Metrics(source, configured, tools)
         case HubRegistryGit():
+            from kpi_pipeline.sources import git_registry
+
             return git_registry.Registry(source, configured, tools)
         case TicketsFreshdesk():
+            from kpi_pipeline.sources import freshdesk
+
             return freshdesk.Tickets(source, configured, tools)
         case DealsHubSpot():
+            from kpi_pipeline.sources import hubspot
+
             return hubspot.Deals(source, configured, tools)
         case CloudCostsExplorer():
+            from kpi_pipeline.sources import cost_explorer
+
             return cost_explorer.CostExplorer(source, configured, tools)
         case CloudCostsS3():
+            from kpi_pipeline.sources import focus_s3
+
             return focus_s3.FocusS3(source, configured, tools)
         case GitHubApi():
+            from kpi_pipeline.sources import github
+
             return github.GitHub(source, configured, tools)
     raise NotImplementedError(type(configured).__name__)

@@ -1,6 +1,7 @@
 """File drops: which files a folder (or a single path) holds. Their content is read by raw, from the landing zone."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kpi_pipeline.errors import SourceError
@@ -30,8 +31,7 @@ def list_files(source: str, path: Path) -> list[tuple[str, Path]]:
             fix=f"Mend [sources.{source}] path in kpi.toml (it is relative to kpi.toml), or deliver the files. "
             "To run from what was landed before: kpi run --replay.",
         )
-    files = ((p.relative_to(path).as_posix(), p) for p in path.rglob("*") if p.is_file())
-    found = {name: p for name, p in files if is_data(name)}
+    found = {name: p for name, p in _files_below(path) if is_data(name)}
     if not found:
         raise SourceError(
             f"source {source}: {path}",
@@ -40,6 +40,16 @@ def list_files(source: str, path: Path) -> list[tuple[str, Path]]:
             fix=f"Deliver the files of {source}, or remove [sources.{source}] from kpi.toml if it isn't connected.",
         )
     return sorted(found.items())
+
+
+def _files_below(folder: Path, within: str = "") -> Iterator[tuple[str, Path]]:
+    """Names and paths; a linked file counts, a linked folder doesn't: it could lead anywhere."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(Path(entry.path), f"{within}{entry.name}/")
+            elif entry.is_file():
+                yield f"{within}{entry.name}", Path(entry.path)
 
 
 def list_cluster_yaml(source: str, path: Path) -> list[tuple[str, Path]]:

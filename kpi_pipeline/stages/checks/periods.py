@@ -98,8 +98,8 @@ def _counted(name: str, kpi_id: str, grain: str, facts: str) -> Check:
             where date <= $as_of and date >= (
                 select least(min(period_end), date '{OLDEST}') from facts.periods where kind = 'rolling_30_days')
         ) as facts
-        where coalesce(months.n, 0) <> facts.n and '{kpi_id}' not in (
-            select kpi_id from kpi.kpi_values where status = 'no data: not connected')""",
+        where coalesce(months.n, 0) <> facts.n and not exists (
+            from kpi.kpi_values where kpi_id = '{kpi_id}' and status = 'no data: not connected')""",
     )
 
 
