@@ -126,7 +126,7 @@ def _fill_hubs_and_periods(con: Connection) -> None:
 def _compute(con: Connection) -> None:
     clicks = next(k for k in load().kpis if k.measure.name == "nbgitpuller_clicks")
     connected = frozenset(clicks.measure.sources)
-    kpi.compute(con, clicks, kpi.Run(AS_OF, connected, 3, "benchmark", datetime(2026, 10, 1, tzinfo=UTC)))
+    kpi.compute(con, [clicks], kpi.Run(AS_OF, connected, 3, "benchmark", datetime(2026, 10, 1, tzinfo=UTC)))
 
 
 def _peak_memory_mib() -> int:

@@ -180,8 +180,7 @@ def whole(folder: Path) -> dict[str, Any]:
     def compute() -> None:
         all_kpis = catalog.load()
         this = kpi.Run(AS_OF, frozenset({"github", "affiliations", "upstream_work"}), 3, "benchmark", NOW)
-        for name in KPIS:
-            kpi.compute(con, all_kpis.kpi(name), this)
+        kpi.compute(con, [all_kpis.kpi(name) for name in KPIS], this)
 
     with Warehouse(folder / "data" / "warehouse.duckdb", folder / "data" / "spill").open() as con:
         con.execute("set threads = 2")

@@ -152,7 +152,7 @@ class Warehouse:
 
 def another(con: Connection) -> Connection:
     """A connection beside this one, to the same databases, for another thread. It sees no temporary tables."""
-    return set_up(con.cursor())
+    return con.cursor()
 
 
 def side_by_side(
@@ -197,12 +197,12 @@ def one_thread_each(con: Connection) -> Iterator[int]:
 
 
 def set_up(con: Connection) -> Connection:
-    """Makes a connection one of ours: UTC, quiet, and right."""
-    con.execute("set timezone = 'UTC'")
+    """Makes a database one of ours: UTC, quiet, and right; for this connection, and others to it."""
+    con.execute("set global timezone = 'UTC'")
     # In a notebook without ipywidgets there is no bar, and DuckDB refuses to have it turned off.
     if con.execute("select current_setting('enable_progress_bar')").fetchall() == [(True,)]:
         con.execute("set enable_progress_bar = false")
-    con.execute(f"set disabled_optimizers = '{WRONG_OPTIMIZER}'")
+    con.execute(f"set global disabled_optimizers = '{WRONG_OPTIMIZER}'")
     return con
 
 

@@ -53,7 +53,7 @@ def failing_since(con: duckdb.DuckDBPyConnection, last: str, *, part: str = "own
 
 
 def statuses(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
-    compute(con, FLOWS, THIS)
+    compute(con, [FLOWS], THIS)
     rows = con.execute(
         "select period_start::varchar, period_end::varchar, status from kpi.kpi_values "
         "where grain in ('organisation', 'organisation:quarter')"
@@ -128,9 +128,7 @@ def test_a_quarter_whose_end_is_missing_is_stale(con: duckdb.DuckDBPyConnection)
         "definition_hash, 'r' as run_id, timestamp '2026-04-01 03:00:00' as computed_at",
         [TECHNICAL.id, *TECHNICAL.place],
     )
-    verdict = score(con, TECHNICAL, THIS, Rules((), {"github": 7}))
-    assert verdict is not None
-    assert verdict.status == "stale"
+    assert score(con, [TECHNICAL], THIS, Rules((), {"github": 7}))[TECHNICAL.id].status == "stale"
 
 
 def test_days_before_a_hub_was_first_asked_are_not_whole(con: duckdb.DuckDBPyConnection) -> None:
@@ -147,7 +145,7 @@ def test_days_before_a_hub_was_first_asked_are_not_whole(con: duckdb.DuckDBPyCon
     this = Run(as_of, frozenset(kpi.measure.sources), 3, "run", datetime(2026, 2, 11, tzinfo=UTC))
     for first_day, january in ((None, "ok"), (date(2026, 1, 20), "incomplete")):
         con.execute("update raw.parts set first_day = ? where part = 'a/one'", [first_day])
-        compute(con, kpi, this)
+        compute(con, [kpi], this)
         found = con.execute(
             "select period_start::varchar, status from kpi.kpi_values where grain = 'organisation' and kpi_id = ?",
             [kpi.id],

@@ -59,7 +59,7 @@ def put(con: Connection, start: date, value: str | None, n: int = 20, status: st
 
 
 def card(con: Connection, kpi: Kpi, this: Run = THIS, rules: Rules = NO_RULES) -> dict[date, dict[str, Any]]:
-    score(con, kpi, this, rules)
+    score(con, [kpi], this, rules)
     cursor = con.execute("select * from kpi.scorecard where kpi_id = ?", [kpi.id])
     names = [column[0] for column in cursor.description or []]
     rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -158,15 +158,14 @@ def test_an_exemption_holds_for_periods_that_end_in_it(con: Connection) -> None:
 
 
 def test_a_kpi_of_no_role_has_no_row(con: Connection) -> None:
-    assert score(con, a_kpi(role=None), THIS, NO_RULES) is None
+    assert score(con, [a_kpi(role=None)], THIS, NO_RULES) == {}
     assert con.execute("select count(*) from kpi.scorecard").fetchall() == [(0,)]
 
 
 def test_the_verdict_is_on_the_last_closed_period(con: Connection) -> None:
     put(con, LAST, "90")
     put(con, RUNNING, "1")
-    verdict = score(con, a_kpi({"comparator": ">=", "value": 80}), THIS, NO_RULES)
-    assert verdict is not None
+    (verdict,) = score(con, [a_kpi({"comparator": ">=", "value": 80})], THIS, NO_RULES).values()
     assert (verdict.status, verdict.period_start) == ("met", LAST)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kpi_pipeline.errors import LandingError
 from kpi_pipeline.landing import Landing, Manifest
+from kpi_pipeline.landing.zone import SMALL_BYTES
 
 AT = datetime(2025, 7, 10, 6, tzinfo=UTC)
 LATER = AT + timedelta(days=1)
@@ -92,6 +93,16 @@ def test_content_that_did_not_change_keeps_its_day(tmp_path: Path) -> None:
     assert second is not None
     assert {f.name: f.fetched_at for f in second.files} == {"a.csv": AT, "b.csv": LATER}
     assert len(objects(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("size", [1, SMALL_BYTES, SMALL_BYTES + 1])
+def test_a_change_that_keeps_the_size_is_a_change(tmp_path: Path, size: int) -> None:
+    """Small files are compared one by one, large ones side by side."""
+    assert land(tmp_path, a_csv=b"x" * size, b_csv=b"small") is not None
+    assert land(tmp_path, LATER, a_csv=b"x" * size, b_csv=b"small") is None
+    second = land(tmp_path, LATER, a_csv=b"x" * (size - 1) + b"y", b_csv=b"small")
+    assert second is not None
+    assert {f.name: f.fetched_at for f in second.files} == {"a.csv": LATER, "b.csv": AT}
 
 
 def test_same_content_under_two_names_is_one_object(tmp_path: Path) -> None:
