@@ -38,6 +38,10 @@ class _Kept(ExitStack):
     is_open = False
     con: Connection
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: set[object] = set()
+
 
 _KEPT: dict[Path, _Kept] = {}
 
@@ -99,8 +103,17 @@ class Warehouse:
         """Lets other processes have the database until this one needs it again; for steps that take long without it."""
         kept = _KEPT.get(self.path)
         if kept is not None:
+            kept.noted.clear()
             kept.is_open = False
             kept.close()
+
+    def noted(self) -> set[object]:
+        """What steps have noted here since this process has had the database without a break.
+
+        Nobody else can have changed it since. Of a database that isn't kept open nothing is remembered.
+        """
+        kept = _KEPT.get(self.path)
+        return kept.noted if kept is not None and kept.is_open else set()
 
     @contextmanager
     def _opened(self) -> Iterator[Connection]:

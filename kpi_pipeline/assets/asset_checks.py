@@ -9,7 +9,7 @@ from itertools import groupby
 
 import dagster as dg
 
-from kpi_pipeline.assets.common import Pipeline, key, max_ages
+from kpi_pipeline.assets.common import Pipeline, key, max_ages, passed_by
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.assets.published import check_parameters
 from kpi_pipeline.catalog import Catalog
@@ -38,7 +38,8 @@ SHOWN_ON = {
 }
 
 
-def _asset_of(check: Check, catalog: Catalog) -> dg.AssetKey:
+def asset_of(check: Check, catalog: Catalog) -> dg.AssetKey:
+    """The asset that a check is shown on."""
     if check.table == "kpi.kpi_values":
         return kpi_key(catalog.kpi(SHOWN_ON[check.name]))
     return key("facts.active_users" if check.table == "facts.user_days" else check.table)
@@ -72,9 +73,13 @@ def _definition(step: str, pairs: list[tuple[dg.AssetKey, Check]], catalog: Cata
         def result(con: Connection, pair: tuple[dg.AssetKey, Check]) -> dg.AssetCheckResult:
             asset, check = pair
             age = {"max_age_days": ages.get(asset.path[-1])}
-            return _result(evaluate(con, check, {**parameters, **age}), asset)
+            outcome = evaluate(con, check, {**parameters, **age})
+            if outcome.passed:
+                passed.add(passed_by(check, parameters))
+            return _result(outcome, asset)
 
         with pipeline.warehouse() as con:
+            passed = pipeline.passed()
             yield from side_by_side(con, result, wanted, AT_ONCE)
 
     return check_tables
@@ -88,7 +93,7 @@ def definitions(catalog: Catalog, assets: Sequence[dg.AssetsDefinition]) -> list
         *(freshness_check(source) for source in RECORDS),
         *(parts_check(source) for source in MAY_BE_LIVE),
     ]
-    pairs = [(_asset_of(check, catalog), check) for check in everything]
+    pairs = [(asset_of(check, catalog), check) for check in everything]
     by_step = sorted(pairs, key=lambda pair: (made_by[pair[0]], *pair[0].path))
     return [
         _definition(step, list(checks), catalog) for step, checks in groupby(by_step, key=lambda pair: made_by[pair[0]])

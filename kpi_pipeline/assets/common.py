@@ -1,6 +1,6 @@
 """What all assets share: the resource, partitions, freshness, and metadata from contracts. No asset is defined here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
@@ -9,8 +9,10 @@ import dagster as dg
 
 from kpi_pipeline import settings
 from kpi_pipeline.contracts import RECORDS, TABLES, table
+from kpi_pipeline.fingerprint import fingerprint
 from kpi_pipeline.landing import Landing
 from kpi_pipeline.settings import Settings
+from kpi_pipeline.stages.checks import Check
 from kpi_pipeline.stages.kpi import Run
 from kpi_pipeline.warehouse import Connection, Warehouse, quote, scalar
 
@@ -38,6 +40,10 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         with self._warehouse().open() as con:
             yield con
 
+    def passed(self) -> set[object]:
+        """The checks that have passed, as `passed_by`, since this process has had the warehouse without a break."""
+        return self._warehouse().noted()
+
     def let_go_of_warehouse(self) -> None:
         """Before a step that takes long and doesn't need it: other processes may have it meanwhile."""
         self._warehouse().let_go()
@@ -50,6 +56,11 @@ class Pipeline(dg.ConfigurableResource):  # type: ignore[type-arg]
         paths = self.settings()
         min_people = paths.config.privacy.min_people
         return Run(paths.as_of, connected_sources(paths), min_people, context.run_id, computed_at)
+
+
+def passed_by(check: Check, parameters: Mapping[str, object]) -> object:
+    """What is noted of a check that has passed with these parameters."""
+    return check, fingerprint(parameters)
 
 
 def connected_sources(configured: Settings) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """The published tables: behind the gate, and swapped in as one."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from kpi_pipeline import clock
-from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, key, max_ages, table_spec
+from kpi_pipeline.assets.common import FRESHNESS, Pipeline, connected_sources, key, max_ages, passed_by, table_spec
 from kpi_pipeline.assets.common import PUBLISHED as GROUP
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.catalog import Catalog
@@ -61,6 +61,15 @@ def check_parameters(configured: Settings, catalog: Catalog) -> dict[str, object
     }
 
 
+def still_to_check(passed: Container[object], parameters: Mapping[str, object]) -> list[checks.Check]:
+    """The gate: all checks of severity ERROR but those that have passed in this run, on what is still there."""
+    return [
+        check
+        for check in (*checks.CHECKS, checks.EVERY_KPI_IS_COMPUTED)
+        if check.severity == "ERROR" and (check.of_shared or passed_by(check, parameters) not in passed)
+    ]
+
+
 def source_health(configured: Settings) -> list[Health]:
     """What is expected of every source."""
     ages = max_ages(configured)
@@ -92,11 +101,11 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
     def published(pipeline: Pipeline) -> Iterator[dg.MaterializeResult[Any]]:
         configured = pipeline.settings()
         stamps = [" ".join(stamp(kpi, configured.as_of)) for kpi in catalog.kpis]
-        parameters = {**check_parameters(configured, catalog), "stamps": stamps}
+        parameters = check_parameters(configured, catalog)
         # What is to be published is built while the gate looks at what it is built from.
         with pipeline.warehouse() as con, ThreadPoolExecutor(1) as beside:
-            gate = [*checks.CHECKS, checks.EVERY_KPI_IS_COMPUTED]
-            verdict = beside.submit(checks.refuse_if_wrong, another(con), gate, parameters)
+            gate = still_to_check(pipeline.passed(), parameters)
+            verdict = beside.submit(checks.refuse_if_wrong, another(con), gate, parameters | {"stamps": stamps})
             try:
                 rows = publish(
                     con,
@@ -117,6 +126,7 @@ def asset(catalog: Catalog) -> dg.AssetsDefinition:
         shown: dict[str, dict[str, Any]] = {
             "published.scorecard": {"scorecard": scorecard},
             "published.data_health": {
+                "checks_before_publishing": len(gate),
                 "landing_contents_deleted": pruned.contents,
                 "landing_bytes_deleted": pruned.bytes,
             },

@@ -1,5 +1,6 @@
 """The code location: loads with nothing at hand, holds everything that the catalogue and the contracts declare."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,13 @@ import duckdb
 import pytest
 
 from kpi_pipeline import catalog, dictionary
+from kpi_pipeline.assets.asset_checks import asset_of
 from kpi_pipeline.assets.common import Pipeline
 from kpi_pipeline.assets.kpi import kpi_key
 from kpi_pipeline.assets.published import close_last_month
 from kpi_pipeline.contracts import PUBLISHED, RECORDS, WAREHOUSE
 from kpi_pipeline.definitions import build, defs
-from kpi_pipeline.stages.checks import CHECKS
+from kpi_pipeline.stages.checks import CHECKS, Check
 from kpi_pipeline.stages.kpi import Run, compute
 from kpi_pipeline.stages.publish import swap_in
 from kpi_pipeline.stages.scorecard import Rules, score
@@ -203,6 +205,40 @@ def test_whatever_is_made_of_a_table_waits_for_its_checks() -> None:
             assert all(checks.op.name in before[reader.op.name] for reader in readers), table
             waiting += len(readers)
     assert waiting > len(CHECK_STEPS)
+
+
+def tables_of(check: Check) -> set[str]:
+    """The tables that a check reads, by DuckDB's own reading of its SQL."""
+    with duckdb.connect() as con:
+        ((tree,),) = con.execute("select json_serialize_sql(?)", [check.wrong_rows]).fetchall()
+    found: set[str] = set()
+
+    def look(node: object) -> None:
+        for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            look(inner)
+        if isinstance(node, dict) and node.get("type") == "BASE_TABLE" and node["schema_name"]:
+            found.add(f"{node['schema_name']}.{node['table_name']}")
+
+    look(json.loads(tree))
+    return found
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=[f"{c.table}-{c.name}" for c in CHECKS])
+def test_a_check_that_reads_what_later_steps_write_says_so(check: Check) -> None:
+    """What it reads is made by the step whose tables it checks, or before; else it is of something shared."""
+    graph = defs.resolve_asset_graph()
+    steps = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    shown_on = asset_of(check, catalog.load())
+    ready = {key for step in steps if shown_on in step.keys for key in step.keys}
+    todo = list(ready)
+    while todo:
+        before = graph.get(todo.pop()).parent_keys - ready
+        ready |= before
+        todo += before
+    # One table behind all KPIs, which one step computes.
+    made = {"kpi.kpi_values" if key.path[0] == "kpi" else ".".join(key.path) for key in ready}
+    assert tables_of(check), "no table was found in it"
+    assert check.severity == "WARN" or check.of_shared or tables_of(check) <= made
 
 
 def test_a_check_can_be_run_on_its_own(tmp_path: Path) -> None:

@@ -66,6 +66,25 @@ def test_others_wait_until_it_is_let_go(warehouse: Warehouse) -> None:
     assert seen_by_another(warehouse) == "2"
 
 
+def test_what_was_noted_is_forgotten_as_soon_as_others_could_have_changed_something(warehouse: Warehouse) -> None:
+    warehouse.noted().add("before it is kept open")
+    with warehouse.kept_open():
+        warehouse.noted().add("before it is open")
+        with warehouse.open():
+            assert warehouse.noted() == set()
+            warehouse.noted().add("checked")
+        with warehouse.open():
+            assert warehouse.noted() == {"checked"}
+        warehouse.let_go()
+        assert warehouse.noted() == set()
+        with warehouse.open():
+            assert warehouse.noted() == set()
+            warehouse.noted().add("checked")
+    assert warehouse.noted() == set()
+    with warehouse.kept_open(), warehouse.open():
+        assert warehouse.noted() == set()
+
+
 def test_a_step_that_fails_takes_nothing_else_with_it(warehouse: Warehouse) -> None:
     def fail() -> None:
         with warehouse.open() as con:

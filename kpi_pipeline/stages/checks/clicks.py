@@ -16,6 +16,7 @@ CHECKS: tuple[Check, ...] = (
         left join (select file, count(*) as n from raw.quarantine
             where source = 'access_logs' and stage = 'raw' and row is not null group by all) q on l.file = q.file
         where l.others < 0 or l.lines is distinct from coalesce(l.others, 0) + coalesce(r.n, 0) + coalesce(q.n, 0)""",
+        of_shared=True,
     ),
     Check(
         "every_landing_is_accounted_for",

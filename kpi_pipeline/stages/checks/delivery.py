@@ -33,6 +33,7 @@ def _accounted_for(name: str, source: str, key: str) -> Check:
             select (file, row) from raw.quarantine where source = '{source}' and row is not null)
         union all
         select {key} from {quote("facts." + source)} where {key} not in (select {key} from delivered)""",
+        of_shared=True,
     )
 
 

@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
         "ERROR",
         "Every landed file can be read as a whole; one that can't be would shrink every number in silence.",
         "select source, file, reason from raw.quarantine where row is null",
+        of_shared=True,
     ),
     Check(
         "files_hold_records",
@@ -67,16 +68,17 @@ CHECKS: tuple[Check, ...] = (
         from (select date, count(*) as n from staged.user_days group by date) s
         full join (select date, count(*) as n from facts.user_days group by date) f on s.date = f.date
         where s.n is distinct from f.n""",
+        of_shared=True,
     ),
     Check(
         "mau_flow_identity",
         "facts.active_users",
         "ERROR",
         "MAU(D) = MAU(D-1) + new(D) + returning(D) - lapsed(D), at every grain on every day.",
-        """select date, grain, member, mau, before, new, "returning", lapsed
-        from (select *, coalesce(lag(mau) over (partition by grain, member order by date), 0) as before
-            from facts.active_users)
-        where mau <> before + new + "returning" - lapsed""",
+        """select d.date, d.grain, d.member, d.mau, b.mau as before, d.new, d."returning", d.lapsed
+        from facts.active_users d
+        left join facts.active_users b on d.grain = b.grain and d.member = b.member and d.date = b.date + 1
+        where d.mau <> coalesce(b.mau, 0) + d.new + d."returning" - d.lapsed""",
     ),
     Check(
         "windows_are_nested",
@@ -117,6 +119,7 @@ CHECKS: tuple[Check, ...] = (
         full join counted c on c.grain = a.grain and c.member = a.member
         where coalesce(a.mau, 0) <> coalesce(c.mau, 0) or coalesce(a.wau, 0) <> coalesce(c.wau, 0)
             or coalesce(a.dau, 0) <> coalesce(c.dau, 0)""",
+        of_shared=True,
     ),
     Check(
         "percentiles_are_ordered",

@@ -64,6 +64,7 @@ CHECKS: tuple[Check, ...] = (
             )
         union all
         select _file, _row from staged.ledger where (_file, _row) not in (select (_file, _row) from raw.ledger)""",
+        of_shared=True,
     ),
     Check(
         "every_deal_is_accounted_for",
@@ -75,6 +76,7 @@ CHECKS: tuple[Check, ...] = (
             and (_file, _row) not in (select (file, row) from raw.quarantine where source = 'deals' and row is not null)
         union all
         select deal_id, _file, _row from staged.deals where deal_id not in (select hs_object_id from raw.deals)""",
+        of_shared=True,
     ),
     Check(
         "ledger_files_do_not_overlap",

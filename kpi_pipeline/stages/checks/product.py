@@ -25,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
         select n as expected, attempted
         from expected cross join (select coalesce(sum(attempted), 0) as attempted from facts.transactions)
         where n <> attempted""",
+        of_shared=True,
     ),
     Check(
         "outcomes_are_of_attempts",

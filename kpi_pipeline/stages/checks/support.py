@@ -13,6 +13,7 @@ CHECKS: tuple[Check, ...] = (
         """select distinct id from raw.tickets r where id not in (select ticket_id from staged.tickets)
         and not exists (select 1 from raw.quarantine q where q.source = 'tickets' and q.stage = 'staged'
             and q.file = r._file and q.row = r._row)""",
+        of_shared=True,
     ),
     Check(
         "staged_tickets_are_in_facts",
