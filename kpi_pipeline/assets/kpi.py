@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -91,14 +91,14 @@ def _verdict(kpi: Kpi, verdict: Verdict) -> dg.AssetCheckResult:
     )
 
 
-def _values(kpi: Kpi, computed: stage.Computed) -> dict[str, Any]:
+def _values(kpi: Kpi, computed: stage.Computed, plot: Future[str] | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "latest_value": shown(computed.value, kpi.measure.unit),
         "latest_period_end": computed.period_end.isoformat(),
         "status": computed.status,
     }
-    if len(computed.points) > 1:
-        metadata["plot"] = dg.MetadataValue.md(line_plot(computed.points, kpi.title, kpi.measure.unit))
+    if plot is not None:
+        metadata["plot"] = dg.MetadataValue.md(plot.result())
     if computed.value is not None:
         # As a number too: the UI plots numbers from run to run.
         metadata["value"] = float(computed.value)
@@ -143,15 +143,22 @@ def assets(catalog: Catalog) -> list[dg.AssetsDefinition]:
         checked = {(check.asset_key, check.name) for check in context.selected_asset_check_keys}
         chosen = [kpi for kpi in catalog.kpis if kpi_key(kpi) in context.selected_asset_keys]
         with pipeline.warehouse() as con, ThreadPoolExecutor(1) as drawing:
-            batch = stage.compute(con, chosen, this)
+            plots: dict[str, Future[str]] = {}
+
+            def draw(points: stage.Points) -> None:
+                """Plots come while values are written, and events."""
+                for kpi in chosen:
+                    if len(newest := points.get(kpi.id, ())) > 1:
+                        plots[kpi.id] = drawing.submit(line_plot, newest, kpi.title, kpi.measure.unit)
+
+            batch = stage.compute(con, chosen, this, draw)
             done = [kpi for kpi in chosen if kpi.id in batch.computed]
-            # Plots are drawn while KPIs are scored, and while events are written.
-            shown = drawing.map(lambda kpi: _values(kpi, batch.computed[kpi.id]), done)
             verdicts = score(con, done, this, rules)
-            for kpi, metadata in zip(done, shown, strict=True):
+            for kpi in done:
                 verdict = verdicts.get(kpi.id)
                 judged = {"scorecard": verdict.status} if verdict else {}
-                yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=metadata | judged)
+                metadata = _values(kpi, batch.computed[kpi.id], plots.get(kpi.id)) | judged
+                yield dg.MaterializeResult(asset_key=kpi_key(kpi), metadata=metadata)
                 if verdict and (kpi_key(kpi), TARGET_CHECK) in checked:
                     yield _verdict(kpi, verdict)
         if batch.failed:

@@ -1,6 +1,6 @@
 """Facts to kpi.kpi_values: runs the catalogue's formulas, and changes only the rows whose value has changed."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,6 +16,8 @@ from kpi_pipeline.warehouse import Connection, one_thread_each, quote, run, side
 NOT_CONNECTED = "no data: not connected"
 NO_DATA = "no data"
 PLOTTED_DAYS = 400
+# By KPI its newest values, where its own value stands: (period_end, value), oldest first.
+Points = Mapping[str, Sequence[tuple[date, float]]]
 COMPARED = (
     "kpi_id",
     "grain",
@@ -29,6 +31,8 @@ COMPARED = (
     "people",
     "status",
 )
+# The rows where the KPIs' own values stand.
+OWN = "computing.fresh semi join temp.asked using (kpi_id, grain, member)"
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,7 @@ class Run:
 class Computed:
     """What computing one KPI did: rows there are now, and how many of them are new or changed.
 
-    Of the organisation, or where a KPI has another place: the newest value with its status and the day that it is of,
-    and the newest values for a plot, (period_end, value).
+    Of the organisation, or where a KPI has another place: the newest value with its status and the day that it is of.
     """
 
     rows: int
@@ -55,7 +58,6 @@ class Computed:
     value: Decimal | None
     status: str
     period_end: date
-    points: Sequence[tuple[date, float]]
 
 
 @dataclass(frozen=True)
@@ -66,20 +68,26 @@ class Batch:
     failed: dict[str, duckdb.Error]
 
 
-def compute(con: Connection, kpis: Sequence[Kpi], this: Run) -> Batch:
+def compute(
+    con: Connection, kpis: Sequence[Kpi], this: Run, show: Callable[[Points], None] = lambda _points: None
+) -> Batch:
     """Brings the values of KPIs up to date, in one transaction, but for those whose formula fails.
 
     Rows that stay as they were keep their run_id and computed_at.
+
+    Args:
+        show: is given what a plot needs, before values are written: it can be drawn meanwhile.
     """
     con.execute("attach ':memory:' as computing")
     try:
         columns = ", ".join(f"{quote(c.name)} {c.type}" for c in KPI_VALUES.columns if c.name in COMPARED)
-        run(con, f"create table computing.fresh ({columns}, definition_hash varchar)")
+        run(con, f"create table computing.fresh ({columns})")
         failed = _run_formulas(con, kpis, this)
         computed = [kpi for kpi in kpis if kpi.id not in failed]
         _put_asked(con, computed, this)
         _mark_incomplete(con, computed, this)
         run(con, _where_there_is_none(), {"as_of": this.as_of})
+        show(_points(con))
         _change_what_differs(con, this)
         return Batch(_computed(con), failed)
     finally:
@@ -96,13 +104,8 @@ def _run_formulas(con: Connection, kpis: Sequence[Kpi], this: Run) -> dict[str, 
         try:
             run(
                 own,
-                "insert into computing.fresh by name select *, $kpi_id as kpi_id, $hash as definition_hash "
-                f"from ({kpi.measure.formula})",
-                {
-                    "kpi_id": kpi.id,
-                    "hash": kpi.definition_hash,
-                    **parameters(kpi, this.as_of, this.connected, this.min_people),
-                },
+                f"insert into computing.fresh by name select *, $kpi_id as kpi_id from ({kpi.measure.formula})",
+                {"kpi_id": kpi.id, **parameters(kpi, this.as_of, this.connected, this.min_people)},
             )
         except duckdb.Error as error:
             return error
@@ -168,7 +171,7 @@ def _where_there_is_none() -> str:
     """No data is a state of its own: one row, without a value, that says why."""
     return (
         "insert into computing.fresh by name select kpi_id, grain, member, $as_of::date as period_start, "
-        "$as_of::date as period_end, status, definition_hash from temp.asked "
+        "$as_of::date as period_end, status from temp.asked "
         "anti join computing.fresh using (kpi_id, grain, member)"
     )
 
@@ -182,8 +185,9 @@ def _change_what_differs(con: Connection, this: Run) -> None:
         run(con, f"delete from kpi.kpi_values v using temp.difference d where {same}")
         run(
             con,
-            "insert into kpi.kpi_values by name select *, $run_id as run_id, $at as computed_at from computing.fresh "
-            f"semi join temp.difference using ({keys}) order by kpi_id, grain, member, period_end, period_start",
+            "insert into kpi.kpi_values by name select f.*, a.definition_hash, $run_id as run_id, $at as computed_at "
+            f"from computing.fresh as f semi join temp.difference using ({keys}) "
+            "join temp.asked as a on f.kpi_id = a.kpi_id order by kpi_id, grain, member, period_end, period_start",
             {"run_id": this.run_id, "at": this.computed_at.replace(tzinfo=None)},
         )
         run(con, "delete from ops.fingerprints where name in (select 'kpi:' || kpi_id from temp.asked)")
@@ -193,44 +197,44 @@ def _change_what_differs(con: Connection, this: Run) -> None:
 def _difference() -> str:
     """Periods whose rows are no longer right, or are to come or to go."""
     keys = [quote(name) for name in KPI_VALUES.key]
-    others = [quote(name) for name in (*COMPARED, "definition_hash") if name not in KPI_VALUES.key]
+    others = [quote(name) for name in COMPARED if name not in KPI_VALUES.key]
     chosen = ", ".join(f"coalesce(f.{name}, v.{name}) as {name}" for name in keys)
     same = " and ".join(f"f.{name} = v.{name}" for name in keys)
     differs = " or ".join(f"f.{name} is distinct from v.{name}" for name in others)
     return (
         f"select distinct {chosen} from computing.fresh as f "
-        "full join (from kpi.kpi_values semi join temp.asked using (kpi_id)) as v "
-        f"on {same} where f.kpi_id is null or v.kpi_id is null or {differs}"
+        "full join (select k.*, k.definition_hash <> a.definition_hash as is_of_another_definition "
+        "from kpi.kpi_values as k join temp.asked as a on k.kpi_id = a.kpi_id) as v "
+        f"on {same} where f.kpi_id is null or v.kpi_id is null or v.is_of_another_definition or {differs}"
     )
+
+
+def _points(con: Connection) -> Points:
+    # Of periods that end on one day, such as a month and its quarter, the shortest.
+    points = run(
+        con,
+        f"select kpi_id, period_end, value::double from (select * from {OWN} where value is not null "
+        "qualify row_number() over (partition by kpi_id, period_end order by period_start desc) = 1) "
+        "qualify row_number() over (partition by kpi_id order by period_end desc) <= $days order by all",
+        {"days": PLOTTED_DAYS},
+    )
+    return {kpi_id: [(day, value) for _, day, value in of_one] for kpi_id, of_one in groupby(points, itemgetter(0))}
 
 
 def _computed(con: Connection) -> dict[str, Computed]:
     """Looks at what was just computed, in computing.fresh."""
-    own = "computing.fresh semi join temp.asked using (kpi_id, grain, member)"
     newest_first = "row_number() over (partition by kpi_id order by period_end desc, period_start desc)"
-    # Of periods that end on one day, such as a month and its quarter, the shortest.
     newest = run(
         con,
-        f"select kpi_id, value, status, period_end from {own} qualify {newest_first} = 1 order by kpi_id",
+        f"select kpi_id, value, status, period_end from {OWN} qualify {newest_first} = 1 order by kpi_id",
     )
     counted = run(
         con,
         "select kpi_id, count(*), count(d.kpi_id) from computing.fresh "
         f"left join temp.difference as d using ({', '.join(map(quote, KPI_VALUES.key))}) group by kpi_id",
     )
-    points = run(
-        con,
-        f"select kpi_id, period_end, value::double from (select * from {own} where value is not null "
-        "qualify row_number() over (partition by kpi_id, period_end order by period_start desc) = 1) "
-        "qualify row_number() over (partition by kpi_id order by period_end desc) <= $days order by all",
-        {"days": PLOTTED_DAYS},
-    )
     sizes = {kpi_id: (rows, changed) for kpi_id, rows, changed in counted}
-    plotted = {kpi_id: [(day, value) for _, day, value in of_one] for kpi_id, of_one in groupby(points, itemgetter(0))}
-    return {
-        kpi_id: Computed(*sizes[kpi_id], value, status, day, plotted.get(kpi_id, []))
-        for kpi_id, value, status, day in newest
-    }
+    return {kpi_id: Computed(*sizes[kpi_id], value, status, day) for kpi_id, value, status, day in newest}
 
 
 def stamp(kpi: Kpi, as_of: date) -> tuple[str, str]:
