@@ -1,5 +1,6 @@
 """The landing zone below one folder: fetches go in whole, and can be read again. What a file says is raw's affair."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -238,8 +239,9 @@ def _without_superseded(
 def _delete_others(folder: Path, wanted: Collection[str]) -> Pruned:
     """Deletes the contents that no manifest names, those included that a killed run left."""
     pruned = Pruned()
-    for path in sorted((folder / "objects").rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() not in wanted:
+    for place, _, names in os.walk(folder / "objects"):
+        within = Path(place).relative_to(folder).as_posix()
+        for path in [Path(place, name) for name in names if f"{within}/{name}" not in wanted]:
             pruned += Pruned(1, path.stat().st_size)
             path.unlink()
     return pruned
