@@ -281,6 +281,13 @@ def fill(con: Connection, table: Table, select: str, parameters: Mapping[str, ob
     run(con, f"insert into {quote(table.name)} by name ({select})", parameters)
 
 
+def put_rows(con: Connection, name: str, rows: Iterable[Sequence[object]]) -> None:
+    """Inserts a few rows from Python, of what is configured, in one statement: each takes longer than many rows."""
+    if cells := [list(row) for row in rows]:
+        marks = ", ".join(f"({', '.join('?' for _ in row)})" for row in cells)
+        con.execute(f"insert into {quote(name)} values {marks}", [cell for row in cells for cell in row])
+
+
 def scalar(con: Connection, statement: str, parameters: Mapping[str, object] | None = None) -> Any:
     """The one value of a query."""
     return run(con, statement, parameters)[0][0]

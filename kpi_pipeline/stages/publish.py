@@ -12,13 +12,13 @@ from pathlib import Path
 
 import duckdb
 
-from kpi_pipeline.catalog import Catalog
+from kpi_pipeline.catalog import Catalog, Kpi
 from kpi_pipeline.contracts import PUBLISHED, Table, table
 from kpi_pipeline.landing import sync
 from kpi_pipeline.settings import Annotation, Config, Exclusion
 from kpi_pipeline.stages.checks import newest_data
 from kpi_pipeline.stages.scorecard import put_exemptions, put_targets
-from kpi_pipeline.warehouse import Connection, create_statement, quote, run, scalar, sql
+from kpi_pipeline.warehouse import Connection, create_statement, put_rows, quote, run, scalar, sql
 
 DATABASE = "kpis.duckdb"
 # Every file of `published/` is a link into `.current`, itself a link to one snapshot: one rename changes them all.
@@ -230,31 +230,32 @@ def _finish(path: Path) -> None:
 
 def _put_definitions(con: Connection, catalog: Catalog, as_of: date) -> None:
     contract = table("published.kpi_definitions")
-    run(con, "drop table if exists temp.kpi_definitions")
-    con.execute(create_statement(contract, "kpi_definitions", temporary=True))
-    for kpi in catalog.kpis:
-        m, target = kpi.measure, kpi.target_on(as_of)
-        row: dict[str, object] = {
-            "kpi_id": kpi.id,
-            "measure": m.name,
-            "title": kpi.title,
-            "question": kpi.question,
-            "definition": f"{m.definition} {m.caveats}",
-            "unit": m.unit,
-            "direction": m.direction,
-            "comparator": target.comparator if target else None,
-            "target": target.value if target else None,
-            "owner": kpi.owner,
-            "audience": kpi.audience,
-            "theme": kpi.theme,
-            "role": kpi.role,
-            "status": kpi.status,
-            "headline": kpi.headline,
-            "source": ", ".join((*m.sources, *m.better_with)),
-            "definition_hash": kpi.definition_hash,
-        }
-        marks = ", ".join(f"${c.name}" for c in contract.columns)
-        con.execute(f"insert into temp.kpi_definitions values ({marks})", row)
+    names = [column.name for column in contract.columns]
+    rows = [_definition(kpi, as_of) for kpi in catalog.kpis]
+    _put_rows(con, contract, [[row[name] for name in names] for row in rows])
+
+
+def _definition(kpi: Kpi, as_of: date) -> dict[str, object]:
+    m, target = kpi.measure, kpi.target_on(as_of)
+    return {
+        "kpi_id": kpi.id,
+        "measure": m.name,
+        "title": kpi.title,
+        "question": kpi.question,
+        "definition": f"{m.definition} {m.caveats}",
+        "unit": m.unit,
+        "direction": m.direction,
+        "comparator": target.comparator if target else None,
+        "target": target.value if target else None,
+        "owner": kpi.owner,
+        "audience": kpi.audience,
+        "theme": kpi.theme,
+        "role": kpi.role,
+        "status": kpi.status,
+        "headline": kpi.headline,
+        "source": ", ".join((*m.sources, *m.better_with)),
+        "definition_hash": kpi.definition_hash,
+    }
 
 
 def _put_details(con: Connection, catalog: Catalog) -> None:
@@ -277,13 +278,11 @@ def _put_annotations(con: Connection, annotations: Sequence[Annotation]) -> None
     _put_rows(con, table("published.annotations"), rows)
 
 
-def _put_rows(con: Connection, contract: Table, rows: Sequence[tuple[object, ...]]) -> None:
+def _put_rows(con: Connection, contract: Table, rows: Sequence[Sequence[object]]) -> None:
     """Makes a temporary table by a published contract."""
     run(con, f"drop table if exists temp.{contract.short_name}")
     con.execute(create_statement(contract, contract.short_name, temporary=True))
-    marks = ", ".join("?" for _ in contract.columns)
-    for row in rows:
-        con.execute(f"insert into temp.{contract.short_name} values ({marks})", list(row))
+    put_rows(con, f"temp.{contract.short_name}", rows)
 
 
 def _put_exclusions(con: Connection, rules: Sequence[Exclusion]) -> None:
@@ -293,14 +292,17 @@ def _put_exclusions(con: Connection, rules: Sequence[Exclusion]) -> None:
         "cluster varchar, hub varchar, usernames bigint, first_day date, last_day date, until date, reason varchar, "
         "approved_by varchar)",
     )
-    for position, r in enumerate(rules):
-        con.execute(
-            "insert into temp.exclusion_register values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
+    put_rows(
+        con,
+        "temp.exclusion_register",
+        (
+            (
                 position, r.id, r.source, r.match.cluster, r.match.hub, len(r.match.username),
                 r.first, r.last, r.until, r.reason, r.approved_by,
-            ],
-        )  # fmt: skip
+            )
+            for position, r in enumerate(rules)
+        ),
+    )  # fmt: skip
 
 
 def _put_health(con: Connection, health: Iterable[Health], as_of: date) -> None:
@@ -309,11 +311,8 @@ def _put_health(con: Connection, health: Iterable[Health], as_of: date) -> None:
         "create or replace temp table source_health (source varchar, connected boolean, max_age_days integer, "
         "newest_data date)",
     )
-    for h in health:
-        newest = scalar(con, newest_data(h.source), {"as_of": as_of}) if h.connected else None
-        con.execute(
-            "insert into temp.source_health values (?, ?, ?, ?)", [h.source, h.connected, h.max_age_days, newest]
-        )
+    known = [(h, scalar(con, newest_data(h.source), {"as_of": as_of}) if h.connected else None) for h in health]
+    put_rows(con, "temp.source_health", ((h.source, h.connected, h.max_age_days, newest) for h, newest in known))
     missing = f"select * from ({sql('stages', 'missing_days')}) where not is_lag"
     run(con, f"create or replace temp table missing_days as {missing}", {"as_of": as_of})
 

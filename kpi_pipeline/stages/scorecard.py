@@ -11,7 +11,7 @@ from kpi_pipeline.contracts.tables import SCORECARD
 from kpi_pipeline.settings import Exemption
 from kpi_pipeline.stages.checks import newest_data
 from kpi_pipeline.stages.kpi import Run
-from kpi_pipeline.warehouse import Connection, create_statement, fill, run, scalar, sql, transaction
+from kpi_pipeline.warehouse import Connection, create_statement, fill, put_rows, run, scalar, sql, transaction
 
 # The check of a KPI that shows its verdict.
 TARGET_CHECK = "target_is_reached"
@@ -69,20 +69,25 @@ def _put_scored(con: Connection, kpis: Sequence[Kpi], this: Run, rules: Rules) -
         "kind varchar, is_count boolean, newest date, fresh_until date, no_data_note varchar, no_target_note varchar)",
     )
     newest = _newest(con, kpis, this)
-    for kpi in kpis:
-        grain, member = kpi.place
-        statistic = kpi.targets[0].statistic if kpi.targets else "value"
-        missing = sorted(set(kpi.measure.sources) - this.connected)
-        con.execute(
-            "insert into temp.scored values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                kpi.id, kpi.role, grain if statistic == "value" else f"{grain}:{statistic}", member,
-                kpi.targets[0].window if kpi.targets else "quarter", kpi.measure.kind == "count",
-                *_freshness(kpi, newest, rules),
-                f"not connected: {', '.join(missing)}" if missing else "nothing to compute it from",
-                kpi.no_target or NO_TARGET_YET,
-            ],
-        )  # fmt: skip
+    put_rows(con, "temp.scored", (_scored(kpi, this, _freshness(kpi, newest, rules)) for kpi in kpis))
+
+
+def _scored(kpi: Kpi, this: Run, freshness: tuple[date | None, date | None]) -> tuple[object, ...]:
+    """A row of temp.scored."""
+    grain, member = kpi.place
+    statistic = kpi.targets[0].statistic if kpi.targets else "value"
+    missing = sorted(set(kpi.measure.sources) - this.connected)
+    return (
+        kpi.id,
+        kpi.role,
+        grain if statistic == "value" else f"{grain}:{statistic}",
+        member,
+        kpi.targets[0].window if kpi.targets else "quarter",
+        kpi.measure.kind == "count",
+        *freshness,
+        f"not connected: {', '.join(missing)}" if missing else "nothing to compute it from",
+        kpi.no_target or NO_TARGET_YET,
+    )
 
 
 def _newest(con: Connection, kpis: Sequence[Kpi], this: Run) -> dict[str, date | None]:
@@ -109,22 +114,22 @@ def put_targets(con: Connection, kpis: Iterable[Kpi]) -> None:
     contract = table("published.targets")
     run(con, "drop table if exists temp.targets")
     con.execute(create_statement(contract, "targets", temporary=True))
-    for kpi in kpis:
-        for target, following in zip_longest(kpi.targets, kpi.targets[1:]):
-            con.execute(
-                "insert into temp.targets values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    kpi.id, target.valid_from, following and following.valid_from, target.statistic,
-                    target.comparator, target.value, target.unit, target.window, target.min_n,
-                ],
-            )  # fmt: skip
+    put_rows(
+        con,
+        "temp.targets",
+        (
+            (
+                kpi.id, target.valid_from, following and following.valid_from, target.statistic,
+                target.comparator, target.value, target.unit, target.window, target.min_n,
+            )
+            for kpi in kpis
+            for target, following in zip_longest(kpi.targets, kpi.targets[1:])
+        ),
+    )  # fmt: skip
 
 
 def put_exemptions(con: Connection, exemptions: Sequence[Exemption]) -> None:
     """Makes temp.exemptions, as kpi.toml has them, and as they are published."""
     run(con, "drop table if exists temp.exemptions")
     con.execute(create_statement(table("published.exemptions"), "exemptions", temporary=True))
-    for e in exemptions:
-        con.execute(
-            "insert into temp.exemptions values (?, ?, ?, ?, ?)", [e.kpi, e.first, e.last, e.reason, e.approved_by]
-        )
+    put_rows(con, "temp.exemptions", ((e.kpi, e.first, e.last, e.reason, e.approved_by) for e in exemptions))
