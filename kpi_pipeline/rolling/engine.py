@@ -13,6 +13,8 @@ from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql
 WAU_DAYS, MAU_DAYS = 7, 30
 WORD_DAYS = 64  # the days of a word, one bit each
 WINDOWS: dict[str, object] = {"wau_days": WAU_DAYS, "mau_days": MAU_DAYS, "word_days": WORD_DAYS}
+# Most of those who come on a day came on one of the two before; for the others the rest of the month is read, too.
+NEAR_DAYS = 3
 # The month around a day in a word: what the day holds and will hold, and between days before and after it.
 MONTH_BITS: dict[str, object] = {
     "before": (1 << (MAU_DAYS - 1)) - 1,
@@ -254,7 +256,7 @@ def _add_difference(con: Connection, days: Mapping[date, bool]) -> None:
 
 
 def _add_day(con: Connection, day: date, *, has_gone: bool) -> None:
-    that = {**WINDOWS, **MONTH_BITS, "day": day}
+    that = {**WINDOWS, **MONTH_BITS, "near_days": NEAR_DAYS, "day": day}
     for name in ("around", "toggled", "first_days"):
         run(con, f"create or replace temp table {name} as {sql('rolling', name)}", that)
     _see_gaps(con, sql("rolling", "gaps_of_day"))

@@ -1,8 +1,8 @@
 -- The month around $day as bits, cell by cell, for the people of that day's changes. Bit 0 is the day before, and so on
 -- back to $mau_days - 1 days before; bit $mau_days + 1 is the day after, and so on; between them stand what the day
--- holds ($held) and what it will hold ($will_hold). First the week around; then, for those who weren't there, the rest
--- of the month. That can be in a row of its own: bits of a cell and person are to be put together.
-with week as (
+-- holds ($held) and what it will hold ($will_hold). First the days that are less than $near_days away, on which most are
+-- found; then, for the others, the rest of the month. Bits of a cell and person are put together.
+with near as (
     select
         cell,
         person_key,
@@ -17,7 +17,7 @@ with week as (
         end as bits
         from facts.user_days as u
         semi join (from temp.changes where date = $day::date) as c on u.person_key = c.person_key
-        where u.date between $day::date - ($wau_days - 1) and $day::date + ($wau_days - 1)
+        where u.date between $day::date - ($near_days - 1) and $day::date + ($near_days - 1)
         union all
         select cell, person_key, case when sign = 1 then $will_hold::bigint else $removed::bigint end
         from temp.changes
@@ -34,9 +34,9 @@ known as materialized (
         xor(bits & $held::bigint, (bits & $will_hold::bigint) >> 1) > 0 as is_changed,
         is_changed and bits & $before::bigint = 0 as lacks_before,
         is_changed and bits & $after::bigint = 0 and exists (
-            from facts.user_days where date between $day::date + $wau_days and $day::date + ($mau_days - 1)
+            from facts.user_days where date between $day::date + $near_days and $day::date + ($mau_days - 1)
         ) as lacks_after
-    from week
+    from near
 )
 
 select cell, person_key, bits from known where not lacks_before and not lacks_after
@@ -48,11 +48,11 @@ from (
     select u.cell, u.person_key, 1::bigint << ($day::date - u.date - 1)
     from facts.user_days as u
     semi join (from known where lacks_before) as k on u.person_key = k.person_key
-    where u.date between $day::date - ($mau_days - 1) and $day::date - $wau_days
+    where u.date between $day::date - ($mau_days - 1) and $day::date - $near_days
     union all
     select u.cell, u.person_key, 1::bigint << (u.date - $day::date + $mau_days)
     from facts.user_days as u
     semi join (from known where lacks_after) as k on u.person_key = k.person_key
-    where u.date between $day::date + $wau_days and $day::date + ($mau_days - 1)
+    where u.date between $day::date + $near_days and $day::date + ($mau_days - 1)
 )
 group by cell, person_key
