@@ -1,6 +1,7 @@
 """Checks of the warehouse: each a SELECT of the rows that are wrong. ERROR blocks publishing; WARN is news.
 
-The Dagster assets show them, and publishing runs those of severity ERROR once more, so that nothing gets around them.
+The Dagster assets show them, and publishing runs those of severity ERROR that haven't passed in the same run, so that
+nothing gets around them.
 """
 
 from kpi_pipeline.stages.checks import (
