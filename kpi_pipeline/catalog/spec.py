@@ -250,11 +250,6 @@ class Catalog(Strict):
         return tuple({kpi.measure.name: kpi.measure for kpi in self.kpis}.values())
 
     @property
-    def groups(self) -> dict[str, tuple[Kpi, ...]]:
-        names = dict.fromkeys(kpi.group for kpi in self.kpis)
-        return {name: tuple(kpi for kpi in self.kpis if kpi.group == name) for name in names}
-
-    @property
     def headlines(self) -> tuple[Kpi, ...]:
         return tuple(kpi for kpi in self.kpis if kpi.headline)
 

@@ -15,22 +15,13 @@ from kpi_pipeline_tests.end_to_end.commands import PROJECT, environment, kpi, ru
 Organisation = Callable[[], Path]
 # A run that remembers what the tables of each check held when it passed, and looks again before it publishes.
 WATCHED = """
-import json, sys
+import sys
 from kpi_pipeline.assets import asset_checks, published
 from kpi_pipeline.cli import app
-from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.warehouse import quote
+from kpi_pipeline_tests.tables_read import tables_read
 
 evaluate, refuse, held = asset_checks.evaluate, published.checks.refuse_if_wrong, {}
-known = {table.name for table in WAREHOUSE}
-
-def tables(node):
-    if isinstance(node, list):
-        return set().union(*map(tables, node))
-    if not isinstance(node, dict):
-        return set()
-    own = {f"{node['schema_name']}.{node['table_name']}"} if node.get("type") == "BASE_TABLE" else set()
-    return own.union(*map(tables, node.values())) & known
 
 def content(con, name):
     return con.execute(f"select count(*), sum(hash(t)::hugeint) from {quote(name)} as t").fetchall()
@@ -38,8 +29,7 @@ def content(con, name):
 def remember(con, check, parameters):
     outcome = evaluate(con, check, parameters)
     if outcome.passed and check.severity == "ERROR" and not check.of_shared:
-        tree = json.loads(con.execute("select json_serialize_sql(?)", [check.wrong_rows]).fetchall()[0][0])
-        held[check.table, check.name] = {name: content(con, name) for name in sorted(tables(tree))}
+        held[check.table, check.name] = {name: content(con, name) for name in sorted(tables_read(check.wrong_rows))}
     return outcome
 
 def look_again(con, gate, parameters):

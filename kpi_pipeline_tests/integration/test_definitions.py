@@ -1,6 +1,5 @@
 """The code location: loads with nothing at hand, holds everything that the catalogue and the contracts declare."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from kpi_pipeline.stages.publish import swap_in
 from kpi_pipeline.stages.scorecard import Rules, score
 from kpi_pipeline.warehouse import create_tables
 from kpi_pipeline_tests.end_to_end.commands import SAMPLE
+from kpi_pipeline_tests.tables_read import tables_read
 
 LOAD = """
 import builtins, os, pathlib, socket, sys
@@ -207,22 +207,6 @@ def test_whatever_is_made_of_a_table_waits_for_its_checks() -> None:
     assert waiting > len(CHECK_STEPS)
 
 
-def tables_of(check: Check) -> set[str]:
-    """The tables that a check reads, by DuckDB's own reading of its SQL."""
-    with duckdb.connect() as con:
-        ((tree,),) = con.execute("select json_serialize_sql(?)", [check.wrong_rows]).fetchall()
-    found: set[str] = set()
-
-    def look(node: object) -> None:
-        for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            look(inner)
-        if isinstance(node, dict) and node.get("type") == "BASE_TABLE" and node["schema_name"]:
-            found.add(f"{node['schema_name']}.{node['table_name']}")
-
-    look(json.loads(tree))
-    return found
-
-
 @pytest.mark.parametrize("check", CHECKS, ids=[f"{c.table}-{c.name}" for c in CHECKS])
 def test_a_check_that_reads_what_later_steps_write_says_so(check: Check) -> None:
     """What it reads is made by the step whose tables it checks, or before; else it is of something shared."""
@@ -237,8 +221,8 @@ def test_a_check_that_reads_what_later_steps_write_says_so(check: Check) -> None
         todo += before
     # One table behind all KPIs, which one step computes.
     made = {"kpi.kpi_values" if key.path[0] == "kpi" else ".".join(key.path) for key in ready}
-    assert tables_of(check), "no table was found in it"
-    assert check.severity == "WARN" or check.of_shared or tables_of(check) <= made
+    assert tables_read(check.wrong_rows), "no table was found in it"
+    assert check.severity == "WARN" or check.of_shared or tables_read(check.wrong_rows) <= made
 
 
 def test_a_check_can_be_run_on_its_own(tmp_path: Path) -> None:
