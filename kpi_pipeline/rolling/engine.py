@@ -47,11 +47,12 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
         days: the days that may have changed; `wanted` must give all rows of these days, and no others.
         through: active_users reaches at least to this day.
     """
-    run(con, "create or replace temp table days as select unnest($days::date[]) as date", {"days": list(days)})
-    run(con, f"create or replace temp view wanted as {wanted}")
-    span = {"first": min(days, default=None), "last": max(days, default=None)}
-    run(con, f"create or replace temp table changes as {sql('rolling', 'changes')}", span)
-    run(con, "drop view temp.wanted")
+    span = {"days": list(days), "first": min(days, default=None), "last": max(days, default=None)}
+    run(
+        con,
+        f"create or replace temp table changes as with wanted as ({wanted}) from ({sql('rolling', 'changes')})",
+        span,
+    )
     counts = run(
         con,
         "select date, count(*) filter (where sign = 1), count(*) filter (where sign = -1) from temp.changes "
@@ -71,9 +72,9 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
             rebuild(con)
         else:
             _add_difference(con, {day: gone > 0 for day, _, gone in counts})
+            _restate_changed(con)
     restate(con, through, everything=rebuilt)
-    for name in ("days", "changes"):
-        run(con, f"drop table temp.{name}")
+    run(con, "drop table temp.changes")
     return Change(added, removed, rebuilt)
 
 
@@ -125,17 +126,11 @@ def rebuild(con: Connection) -> None:
 
 
 def restate(con: Connection, through: date, *, everything: bool = False) -> None:
-    """Brings active_users up to date: changed members on the days that changed, all members by the days to come.
-
-    Changed members are those in temp.restate; without it nothing has changed.
-    """
+    """Brings active_users up to date by the days to come, to `through`, or anew as a whole."""
     last = scalar(con, "select max(date) from facts.active_users")
     if everything:
         run(con, "truncate facts.active_users")
         through, last = max(through, last) if last else through, None
-    run(con, "create temp table if not exists restate (member_id integer, from_date date, to_date date)")
-    if last:
-        _write_active_users(con, last)
     missing = last + timedelta(days=1) if last else scalar(con, "select min(date) from facts.flows")
     if missing and missing <= through:
         run(
@@ -145,7 +140,6 @@ def restate(con: Connection, through: date, *, everything: bool = False) -> None
             {"missing": missing, "through": through},
         )
         _write_active_users(con, through)
-    run(con, "drop table temp.restate")
 
 
 def _collect_words(con: Connection) -> None:
@@ -234,25 +228,17 @@ def _add_difference(con: Connection, days: Mapping[date, bool]) -> None:
         _add_day(con, day, has_gone=has_gone)
     differs = " or ".join(f"{quote(name)} <> 0" for name in COUNTS)
     run(con, f"create or replace temp table difference as from ({_sum_of_parts()}) where {differs}")
-    run(
-        con,
-        "create or replace temp table starts as "
-        "select member_id, min(date) as start_date from facts.flows group by member_id",
-    )
+    span = {**WINDOWS, "first": min(days), "last": max(days)}
     sums = ", ".join(f"{quote(name)} = f.{quote(name)} + d.{quote(name)}" for name in COUNTS)
     run(
         con,
         "merge into facts.flows f using temp.difference d on f.member_id = d.member_id and f.date = d.date "
         f"when matched then update set {sums} when not matched then insert by name",
     )
-    run(
-        con,
-        "delete from facts.flows where dau = 0 and date between $first::date and $last::date",
-        {"first": min(days), "last": max(days)},
-    )
-    restated = f"select member_id, from_date, to_date from ({sql('rolling', 'restated')})"
-    run(con, f"create or replace temp table restate as {restated}", WINDOWS)
-    for name in ("parts", "difference", "starts"):
+    if any(days.values()):
+        run(con, "delete from facts.flows where dau = 0 and date between $first::date and $last::date", span)
+    run(con, f"create or replace temp table restate as {sql('rolling', 'restated')}", span)
+    for name in ("parts", "difference"):
         run(con, f"drop table temp.{name}")
 
 
@@ -260,43 +246,25 @@ def _add_day(con: Connection, day: date, *, has_gone: bool) -> None:
     that = {**WINDOWS, **MONTH_BITS, "day": day}
     is_newest = not scalar(con, "select exists (from facts.user_days where date > $day::date)", that)
     that["near_days"] = NEAR_DAYS if is_newest else WAU_DAYS
-    for name in ("around", "toggled", "first_days"):
+    for name in ("around", "first_days"):
         run(con, f"create or replace temp table {name} as {sql('rolling', name)}", that)
-    _see_gaps(con, sql("rolling", "gaps_of_day"))
+    if has_gone:
+        _find_next_first_days(con, day)
     run(
         con,
-        f"insert into temp.parts by name ({sql('rolling', 'flows')}) union all by name "
-        "select member_id, date, sum(sign) as dau from temp.toggled group by member_id, date",
+        f"insert into temp.parts by name "
+        f"with toggled as ({sql('rolling', 'toggled')}), gaps as ({sql('rolling', 'gaps_of_day')}) "
+        f"({sql('rolling', 'flows')}) union all by name "
+        "select member_id, date, sum(sign) as dau from toggled group by member_id, date union all by name "
+        f"({sql('rolling', 'new_people')})",
         that,
     )
     _change_user_days(con, day, day, has_gone=has_gone)
-    _change_first_seen(con, day)
-    run(con, "drop view temp.gaps")
-    for name in ("around", "toggled", "first_days"):
-        run(con, f"drop table temp.{name}")
-
-
-def _change_first_seen(con: Connection, day: date) -> None:
-    """First days in cells, and so who is new where. The next one after a first day that went may be any later day."""
-    lost, moved = run(
-        con,
-        "select bool_or(is_lost), bool_or(before is distinct from after and before is not null) from temp.first_days",
-    )[0]
-    if lost:
+    if has_gone or not is_newest:
         run(
             con,
-            "update temp.first_days f set after = u.first_date from ("
-            "    select u.cell, u.person_key, min(u.date) as first_date from facts.user_days u "
-            "    semi join temp.first_days l on l.is_lost and u.cell = l.cell and u.person_key = l.person_key "
-            "    where u.date > $day::date group by all"
-            ") u where f.cell = u.cell and f.person_key = u.person_key",
-            {"day": day},
-        )
-    run(con, f"insert into temp.parts by name {sql('rolling', 'new_people')}")
-    if moved:
-        run(
-            con,
-            "delete from facts.first_seen s using temp.first_days f where f.before is distinct from f.after "
+            "delete from facts.first_seen s using temp.first_days f "
+            "where f.before is not null and f.before is distinct from f.after "
             "and s.cell = f.cell and s.person_key = f.person_key",
         )
     fill(
@@ -305,29 +273,49 @@ def _change_first_seen(con: Connection, day: date) -> None:
         "select cell, person_key, after as first_date from temp.first_days "
         "where after is not null and before is distinct from after",
     )
+    for name in ("around", "first_days"):
+        run(con, f"drop table temp.{name}")
+
+
+def _find_next_first_days(con: Connection, day: date) -> None:
+    """After a first day in a cell that goes, the next one may be any later day."""
+    if not scalar(con, "select exists (from temp.first_days where is_lost)"):
+        return
+    run(
+        con,
+        "update temp.first_days f set after = u.first_date from ("
+        "    select u.cell, u.person_key, min(u.date) as first_date from facts.user_days u "
+        "    semi join temp.first_days l on l.is_lost and u.cell = l.cell and u.person_key = l.person_key "
+        "    where u.date > $day::date group by all"
+        ") u where f.cell = u.cell and f.person_key = u.person_key",
+        {"day": day},
+    )
+
+
+def _restate_changed(con: Connection) -> None:
+    """Writes what the difference changes in active_users, as far as they reach by now."""
+    if last := scalar(con, "select max(date) from facts.active_users"):
+        _write_active_users(con, last)
 
 
 def _write_active_users(con: Connection, through: date) -> None:
     """Writes the members and days of temp.restate, as far as `through`."""
-    run(
+    first, last = run(
         con,
-        "create or replace temp table restate as "
-        "select member_id, from_date, least(to_date, $through::date) as to_date "
-        "from temp.restate where from_date <= $through::date",
+        "select min(from_date), least(max(to_date), $through::date) from temp.restate where from_date <= $through::date",
         {"through": through},
-    )
-    first, last = run(con, "select min(from_date), max(to_date) from temp.restate")[0]
-    if not first:
-        return
-    span = {**WINDOWS, "first": first, "last": last}
-    run(
-        con,
-        "delete from facts.active_users a using temp.restate r, facts.members m "
-        "where m.member_id = r.member_id and a.grain = m.grain and a.member = m.member "
-        "and a.date between r.from_date and r.to_date and a.date between $first::date and $last::date",
-        span,
-    )
-    # A table, not a part of the next statement: the planner takes it for millions of rows there, and its sums for slow.
-    run(con, f"create or replace temp table daily as {sql('rolling', 'daily')}", span)
-    fill(con, table("facts.active_users"), sql("rolling", "active_users"))
-    run(con, "drop table temp.daily")
+    )[0]
+    if first:
+        span = {**WINDOWS, "first": first, "last": last}
+        run(
+            con,
+            "delete from facts.active_users a using temp.restate r, facts.members m "
+            "where m.member_id = r.member_id and a.grain = m.grain and a.member = m.member "
+            "and a.date between r.from_date and r.to_date and a.date between $first::date and $last::date",
+            span,
+        )
+        # A table, not a part of the next statement: the planner takes it for millions of rows there, and its sums for slow.
+        run(con, f"create or replace temp table daily as {sql('rolling', 'daily')}", span)
+        fill(con, table("facts.active_users"), sql("rolling", "active_users"))
+        run(con, "drop table temp.daily")
+    run(con, "drop table temp.restate")

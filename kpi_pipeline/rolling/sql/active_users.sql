@@ -1,4 +1,4 @@
--- Running sums of what comes and goes (temp.daily).
+-- Running sums of what comes and goes (temp.daily), from the day on which a member begins.
 select
     d.date,
     m.grain,
@@ -12,4 +12,5 @@ select
 from temp.daily as d
 inner join facts.members as m on d.member_id = m.member_id
 window so_far as (partition by d.member_id order by d.date)
+qualify sum(d.begun) over so_far > 0
 order by d.date, m.grain, m.member

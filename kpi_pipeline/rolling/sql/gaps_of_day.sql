@@ -1,6 +1,7 @@
--- A day that comes cuts the gap between its neighbours in two; one that goes makes them one again.
-select member_id, sign, previous as from_date, date as to_date from temp.toggled
-union all
-select member_id, sign, date, next from temp.toggled
-union all
-select member_id, -sign, previous, next from temp.toggled
+-- A day that comes cuts the gap between its neighbours in two; one that goes makes them one again. From toggled.
+select
+    member_id,
+    unnest([sign, sign, -sign]) as sign,
+    unnest([previous, date, previous]) as from_date,
+    unnest([date, next, next]) as to_date
+from toggled

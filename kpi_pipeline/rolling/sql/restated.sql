@@ -18,19 +18,34 @@ span as (
     group by member_id
 ),
 
+-- A change reaches back less than a month from $first, the first changed day: members with people before that can't
+-- begin on another day.
+maybe_moved as (
+    select member_id from span
+    anti join (
+        select member_id from facts.flows
+        where date between $first::date - 2 * $mau_days and $first::date - $mau_days
+    ) using (member_id)
+),
+
+-- A day on which all are new in the difference wasn't there, and one that is in it alone is no longer there.
 start as (
-    select member_id, min(date) as start_date from facts.flows group by member_id
+    select
+        member_id,
+        min(f.date) as now,
+        min(date) filter (where d.dau is distinct from f.dau) as before
+    from (from facts.flows semi join maybe_moved using (member_id)) as f
+    full join (from temp.difference semi join maybe_moved using (member_id)) as d using (member_id, date)
+    group by member_id
 )
 
 select
-    s.member_id,
-    o.start_date is distinct from n.start_date as has_moved,
-    case when has_moved then least(s.from_date, o.start_date, n.start_date) else s.from_date end as from_date,
+    member_id,
+    case when s.now is distinct from s.before then least(from_date, s.now, s.before) else from_date end as from_date,
     case
-        when has_moved and (o.start_date is null or n.start_date is null) then date '9999-12-31'
-        when has_moved then greatest(s.to_date, o.start_date, n.start_date)
-        else s.to_date
+        when s.now is not distinct from s.before then to_date
+        when s.now is null or s.before is null then date '9999-12-31'
+        else greatest(to_date, s.now, s.before)
     end as to_date
-from span as s
-left join temp.starts as o on s.member_id = o.member_id
-left join start as n on s.member_id = n.member_id
+from span
+left join start as s using (member_id)
