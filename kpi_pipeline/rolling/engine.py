@@ -72,8 +72,7 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
             rebuild(con)
         else:
             _add_difference(con, {day: gone > 0 for day, _, gone in counts})
-            _restate_changed(con)
-    restate(con, through, everything=rebuilt)
+    restate(con, through, everything=rebuilt, changed=bool(changed) and not rebuilt)
     run(con, "drop table temp.changes")
     return Change(added, removed, rebuilt)
 
@@ -125,12 +124,20 @@ def rebuild(con: Connection) -> None:
         run(con, f"drop table temp.{name}")
 
 
-def restate(con: Connection, through: date, *, everything: bool = False) -> None:
-    """Brings active_users up to date by the days to come, to `through`, or anew as a whole."""
+def restate(con: Connection, through: date, *, everything: bool = False, changed: bool = False) -> None:
+    """Brings active_users up to date: what has changed (temp.restate), then all members by the days to come.
+
+    Args:
+        through: how far active_users reaches; never less far than it does.
+        everything: write all days anew.
+        changed: temp.restate holds members and days that flows have changed.
+    """
     last = scalar(con, "select max(date) from facts.active_users")
     if everything:
         run(con, "truncate facts.active_users")
         through, last = max(through, last) if last else through, None
+    if changed and last:
+        _write_active_users(con, last)
     missing = last + timedelta(days=1) if last else scalar(con, "select min(date) from facts.flows")
     if missing and missing <= through:
         run(
@@ -140,6 +147,7 @@ def restate(con: Connection, through: date, *, everything: bool = False) -> None
             {"missing": missing, "through": through},
         )
         _write_active_users(con, through)
+    run(con, "drop table if exists temp.restate")
 
 
 def _collect_words(con: Connection) -> None:
@@ -252,8 +260,8 @@ def _add_day(con: Connection, day: date, *, has_gone: bool) -> None:
         _find_next_first_days(con, day)
     run(
         con,
-        f"insert into temp.parts by name "
-        f"with toggled as ({sql('rolling', 'toggled')}), gaps as ({sql('rolling', 'gaps_of_day')}) "
+        "insert into temp.parts by name "
+        f"with toggled as materialized ({sql('rolling', 'toggled')}), gaps as ({sql('rolling', 'gaps_of_day')}) "
         f"({sql('rolling', 'flows')}) union all by name "
         "select member_id, date, sum(sign) as dau from toggled group by member_id, date union all by name "
         f"({sql('rolling', 'new_people')})",
@@ -292,30 +300,25 @@ def _find_next_first_days(con: Connection, day: date) -> None:
     )
 
 
-def _restate_changed(con: Connection) -> None:
-    """Writes what the difference changes in active_users, as far as they reach by now."""
-    if last := scalar(con, "select max(date) from facts.active_users"):
-        _write_active_users(con, last)
-
-
 def _write_active_users(con: Connection, through: date) -> None:
     """Writes the members and days of temp.restate, as far as `through`."""
     first, last = run(
         con,
-        "select min(from_date), least(max(to_date), $through::date) from temp.restate where from_date <= $through::date",
+        "select min(from_date), least(max(to_date), $through::date) from temp.restate "
+        "where from_date <= $through::date",
         {"through": through},
     )[0]
-    if first:
-        span = {**WINDOWS, "first": first, "last": last}
-        run(
-            con,
-            "delete from facts.active_users a using temp.restate r, facts.members m "
-            "where m.member_id = r.member_id and a.grain = m.grain and a.member = m.member "
-            "and a.date between r.from_date and r.to_date and a.date between $first::date and $last::date",
-            span,
-        )
-        # A table, not a part of the next statement: the planner takes it for millions of rows there, and its sums for slow.
-        run(con, f"create or replace temp table daily as {sql('rolling', 'daily')}", span)
-        fill(con, table("facts.active_users"), sql("rolling", "active_users"))
-        run(con, "drop table temp.daily")
-    run(con, "drop table temp.restate")
+    if not first:
+        return
+    span = {**WINDOWS, "first": first, "last": last}
+    run(
+        con,
+        "delete from facts.active_users a using temp.restate r, facts.members m "
+        "where m.member_id = r.member_id and a.grain = m.grain and a.member = m.member "
+        "and a.date between r.from_date and r.to_date and a.date between $first::date and $last::date",
+        span,
+    )
+    # A table, not a part of the next statement: the planner takes it for millions of rows there, and its sums for slow.
+    run(con, f"create or replace temp table daily as {sql('rolling', 'daily')}", span)
+    fill(con, table("facts.active_users"), sql("rolling", "active_users"))
+    run(con, "drop table temp.daily")

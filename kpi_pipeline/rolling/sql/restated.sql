@@ -28,7 +28,8 @@ maybe_moved as (
     ) using (member_id)
 ),
 
--- A day on which all are new in the difference wasn't there, and one that is in it alone is no longer there.
+-- A day on which all are new in the difference wasn't there, and one that is in it alone is no longer there. The earlier
+-- of the two first days is a change itself; all days up to the later one differ.
 start as (
     select
         member_id,
@@ -41,7 +42,7 @@ start as (
 
 select
     member_id,
-    case when s.now is distinct from s.before then least(from_date, s.now, s.before) else from_date end as from_date,
+    from_date,
     case
         when s.now is not distinct from s.before then to_date
         when s.now is null or s.before is null then date '9999-12-31'
