@@ -50,11 +50,17 @@ def an_engine() -> Iterator[Connection]:
 
 
 def update(con: Connection, history: set[Row], changed: set[date], through: date = THROUGH) -> rolling.Change:
-    """Tells the engine what the changed days hold."""
+    """Tells the engine what the changed days hold. Afterwards first_seen has one row for each cell and person."""
     con.execute("create or replace temp table given_rows (date date, cell integer, person_key uuid)")
     if held := [(day, cell, UUID(int=person)) for day, cell, person in history if day in changed]:
         con.executemany("insert into given_rows values (?, ?, ?)", held)
-    return rolling.update(con, sorted(changed), "select * from given_rows", through)
+    change = rolling.update(con, sorted(changed), "select * from given_rows", through)
+    first_days = "select cell, person_key, min(date) from facts.user_days group by all order by all"
+    assert (
+        con.execute("select cell, person_key, first_date from facts.first_seen order by all").fetchall()
+        == con.execute(first_days).fetchall()
+    )
+    return change
 
 
 def active_users(con: Connection) -> dict[tuple[date, str, str], tuple[int, ...]]:
