@@ -141,8 +141,7 @@ def build(catalog: Catalog) -> dg.Definitions:
         *kpi.assets(catalog),
         published.asset(catalog),
         published.close_last_month,
-        published.write_report,
-        published.write_exports,
+        published.write_report_and_exports,
     ]
     return dg.Definitions(
         assets=assets,
