@@ -9,12 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 from frictionless import Checklist, Package, Resource
 
+from kpi_pipeline.assets.common import Pipeline
+from kpi_pipeline.assets.published import EXPORTS, SITE, write_report_and_exports
 from kpi_pipeline.contracts import PUBLISHED
-from kpi_pipeline_tests.end_to_end.commands import kpi
+from kpi_pipeline_tests.end_to_end.commands import SAMPLE, kpi
 
 # https://datapackage.org/standard/table-schema/#field-types
 FIELD_TYPES = {
@@ -252,3 +255,38 @@ def test_without_anything_published_it_says_so(tmp_path: Path) -> None:
     done = kpi("export", "--data-dir", tmp_path)
     assert done.returncode == 2
     assert "kpi run" in done.stderr
+
+
+def materialized(data: Path, *keys: dg.AssetKey) -> dg.ExecuteInProcessResult:
+    """The step that a run makes report and exports by, on what is published in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KPI_CONFIG", str(SAMPLE / "kpi.toml"))
+        patch.setenv("KPI_DATA_DIR", str(data))
+        return dg.materialize(
+            [write_report_and_exports],
+            resources={"pipeline": Pipeline()},
+            selection=[*keys],
+            raise_on_error=False,
+        )
+
+
+@pytest.mark.parametrize(("key", "other"), [(EXPORTS, "site"), (SITE, "exports")])
+def test_report_and_exports_can_be_made_apart(key: dg.AssetKey, other: str, sample: Exported, tmp_path: Path) -> None:
+    shutil.copytree((sample.published / "kpis.duckdb").resolve().parent, tmp_path / "published")
+    result = materialized(tmp_path, key)
+    assert [done.asset_key for done in result.asset_materializations_for_node("report")] == [key]
+    assert (tmp_path / "published" / key.path[-1]).exists()
+    assert not (tmp_path / "published" / other).exists()
+
+
+def test_exports_that_fail_leave_the_report(sample: Exported, tmp_path: Path) -> None:
+    published = tmp_path / "published"
+    shutil.copytree((sample.published / "kpis.duckdb").resolve().parent, published)
+    (published / "hubs.parquet").unlink()
+    result = materialized(tmp_path, SITE, EXPORTS)
+    assert not result.success
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    assert "hubs.parquet" in str(failed.step_failure_data.error)
+    assert [done.asset_key for done in result.asset_materializations_for_node("report")] == [SITE]
+    assert (published / "site" / "internal" / "index.html").exists()
+    assert not (published / "exports").exists()
