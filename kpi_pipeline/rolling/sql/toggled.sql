@@ -1,25 +1,18 @@
 -- How many people are now in a member on the day, or (negative) no longer, by the nearest days before and after.
 -- Whoever was in one cell alone counts the same in everything that it belongs to; the others by the union of their bits.
--- Of those in one cell only the nearest bits are kept, so that few different ones are left. `x & -x` is the lowest bit
--- of x, and one less than it all bits below.
 with in_many as (
     select person_key from temp.around group by person_key having count(*) > 1
 ),
 
 by_cell as (
-    select
-        cell,
-        (bits & $before::bigint & -(bits & $before::bigint))
-        | (bits & $after::bigint & -(bits & $after::bigint))
-        | (bits & ($held::bigint | $will_hold::bigint)) as nearest,
-        count(*) as people
+    select cell, bits, count(*) as people
     from temp.around as a
     anti join in_many as i on a.person_key = i.person_key
-    group by cell, nearest
+    group by cell, bits
 ),
 
 by_bits as (
-    select m.member_id, c.nearest as bits, c.people
+    select m.member_id, c.bits, c.people
     from by_cell as c
     inner join facts.cell_members as m on c.cell = m.cell
     union all
@@ -30,6 +23,7 @@ by_bits as (
     group by m.member_id, a.person_key
 ),
 
+-- `x & -x` is the lowest bit of x, and one less than it all bits below.
 toggle as (
     select
         member_id,
