@@ -18,8 +18,8 @@ span as (
     group by member_id
 ),
 
--- A change reaches back less than a month from $first, the first changed day: members with people before that can't
--- begin on another day.
+-- A change reaches back less than a month from $first, the first changed day: members with people in the month before
+-- that can't begin on another day.
 maybe_moved as (
     select member_id from span
     anti join (
