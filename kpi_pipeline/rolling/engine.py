@@ -53,13 +53,9 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
         f"create or replace temp table changes as with wanted as ({wanted}) from ({sql('rolling', 'changes')})",
         span,
     )
-    counts = run(
-        con,
-        "select date, count(*) filter (where sign = 1), count(*) filter (where sign = -1) from temp.changes "
-        "group by date order by date",
-    )
-    changed = [day for day, _, _ in counts]
-    added, removed = sum(n for _, n, _ in counts), sum(n for _, _, n in counts)
+    counts = run(con, "select date, sign, count(*) from temp.changes group by date, sign")
+    changed = sorted({day for day, _, _ in counts})
+    added, removed = (sum(rows for _, sign, rows in counts if sign == kind) for kind in (1, -1))
     rebuilt = False
     if changed:
         most = int((added + removed) / REBUILD_SHARE - added)
@@ -71,8 +67,9 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
             _change_user_days(con, changed[0], changed[-1], has_gone=removed > 0)
             rebuild(con)
         else:
-            _add_difference(con, {day: gone > 0 for day, _, gone in counts})
-    restate(con, through, everything=rebuilt, changed=bool(changed) and not rebuilt)
+            gone = {day for day, sign, _ in counts if sign == -1}
+            _add_difference(con, {day: day in gone for day in changed})
+    restate(con, through, everything=rebuilt, changed=() if rebuilt else changed)
     run(con, "drop table temp.changes")
     return Change(added, removed, rebuilt)
 
@@ -124,20 +121,22 @@ def rebuild(con: Connection) -> None:
         run(con, f"drop table temp.{name}")
 
 
-def restate(con: Connection, through: date, *, everything: bool = False, changed: bool = False) -> None:
-    """Brings active_users up to date: what has changed (temp.restate), then all members by the days to come.
+def restate(con: Connection, through: date, *, everything: bool = False, changed: Sequence[date] = ()) -> None:
+    """Brings active_users up to date: what has changed (temp.difference), then all members by the days to come.
 
     Args:
         through: how far active_users reaches; never less far than it does.
         everything: write all days anew.
-        changed: temp.restate holds members and days that flows have changed.
+        changed: the days whose people have changed flows, in order. No day before them counts differently.
     """
     last = scalar(con, "select max(date) from facts.active_users")
     if everything:
         run(con, "truncate facts.active_users")
         through, last = max(through, last) if last else through, None
-    if changed and last:
-        _write_active_users(con, last)
+    if changed and last and changed[0] <= last:
+        span = {**WINDOWS, "first": changed[0]}
+        run(con, f"create or replace temp table restate as {sql('rolling', 'restated')}", span)
+        _rewrite_active_users(con, last)
     missing = last + timedelta(days=1) if last else scalar(con, "select min(date) from facts.flows")
     if missing and missing <= through:
         run(
@@ -146,8 +145,9 @@ def restate(con: Connection, through: date, *, everything: bool = False, changed
             "select member_id, $missing::date as from_date, $through::date as to_date from facts.members",
             {"missing": missing, "through": through},
         )
-        _write_active_users(con, through)
-    run(con, "drop table if exists temp.restate")
+        _write_active_users(con, missing, through)
+    for name in ("restate", "difference"):
+        run(con, f"drop table if exists temp.{name}")
 
 
 def _collect_words(con: Connection) -> None:
@@ -230,13 +230,15 @@ def _change_user_days(con: Connection, first: date, last: date, *, has_gone: boo
 
 
 def _add_difference(con: Connection, days: Mapping[date, bool]) -> None:
-    """Takes up the changed days one after another; only changed people are looked at, and only a month around."""
+    """Takes up the changed days one after another; only changed people are looked at, and only a month around.
+
+    What flows differ by stays in temp.difference.
+    """
     _create_parts(con, "parts")
     for day, has_gone in days.items():
         _add_day(con, day, has_gone=has_gone)
     differs = " or ".join(f"{quote(name)} <> 0" for name in COUNTS)
     run(con, f"create or replace temp table difference as from ({_sum_of_parts()}) where {differs}")
-    span = {**WINDOWS, "first": min(days), "last": max(days)}
     sums = ", ".join(f"{quote(name)} = f.{quote(name)} + d.{quote(name)}" for name in COUNTS)
     run(
         con,
@@ -244,10 +246,9 @@ def _add_difference(con: Connection, days: Mapping[date, bool]) -> None:
         f"when matched then update set {sums} when not matched then insert by name",
     )
     if any(days.values()):
+        span = {"first": min(days), "last": max(days)}
         run(con, "delete from facts.flows where dau = 0 and date between $first::date and $last::date", span)
-    run(con, f"create or replace temp table restate as {sql('rolling', 'restated')}", span)
-    for name in ("parts", "difference"):
-        run(con, f"drop table temp.{name}")
+    run(con, "drop table temp.parts")
 
 
 def _add_day(con: Connection, day: date, *, has_gone: bool) -> None:
@@ -300,8 +301,8 @@ def _find_next_first_days(con: Connection, day: date) -> None:
     )
 
 
-def _write_active_users(con: Connection, through: date) -> None:
-    """Writes the members and days of temp.restate, as far as `through`."""
+def _rewrite_active_users(con: Connection, through: date) -> None:
+    """Writes the members and days of temp.restate anew, as far as `through`."""
     first, last = run(
         con,
         "select min(from_date), least(max(to_date), $through::date) from temp.restate "
@@ -310,15 +311,17 @@ def _write_active_users(con: Connection, through: date) -> None:
     )[0]
     if not first:
         return
-    span = {**WINDOWS, "first": first, "last": last}
     run(
         con,
         "delete from facts.active_users a using temp.restate r, facts.members m "
         "where m.member_id = r.member_id and a.grain = m.grain and a.member = m.member "
         "and a.date between r.from_date and r.to_date and a.date between $first::date and $last::date",
-        span,
+        {"first": first, "last": last},
     )
-    # A table, not a part of the next statement: the planner takes it for millions of rows there, and its sums for slow.
-    run(con, f"create or replace temp table daily as {sql('rolling', 'daily')}", span)
-    fill(con, table("facts.active_users"), sql("rolling", "active_users"))
-    run(con, "drop table temp.daily")
+    _write_active_users(con, first, last)
+
+
+def _write_active_users(con: Connection, first: date, last: date) -> None:
+    """Writes the members and days of temp.restate, as far as they lie between `first` and `last`."""
+    span = {**WINDOWS, "first": first, "last": last}
+    fill(con, table("facts.active_users"), sql("rolling", "active_users"), span)
