@@ -14,7 +14,7 @@ from kpi_pipeline import rolling
 from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.warehouse import create_tables
 
-YEARS = (1, 3, 10)
+LONG, SHORT = 10, 1  # years
 BELATED = LAST - timedelta(weeks=104)
 ROUNDS = 3
 TIMES = ("seconds", "cpu_seconds")
@@ -162,32 +162,50 @@ def measure(folder: Path, rows: int, say: Say) -> dict[str, Any]:
     say("the engine: its memory")
     alone = _loaded_and_rebuilt(_room(folder), source)
     found: dict[str, Any] = {"rebuild": {**whole, "peak_memory_mib": alone["peak_memory_mib"]}}
-    for years in YEARS:
-        days = source if years == 3 else folder / f"user_days_{years}_years"
-        if years != 3:
-            say(f"generating {years} years of user-days, as many a day")
-            write_user_days(days, rows * years // 3, 365 * years)
-        # On three years in turn with rebuilds, as what is between them is what is asked.
-        taken = []
-        for number in range(ROUNDS if years == 3 else 1):
-            say(f"the engine: nights on {years} years" + (f", {number + 1} of {ROUNDS}" if years == 3 else ""))
+    return {**found, **_nights_and_rebuilds(folder, source, say), **_long_and_short(folder, rows, say)}
+
+
+def _nights_and_rebuilds(folder: Path, source: Path, say: Say) -> dict[str, Any]:
+    """In turn, so that what is compared was measured at about the same time."""
+    taken = []
+    for number in range(ROUNDS):
+        say(f"the engine: nights and a late file, {number + 1} of {ROUNDS}")
+        room = _room(folder)
+        before = in_own_process(history, room, source, True)
+        # In a process of its own, as a night is: one that has counted everything holds on to much of its memory.
+        taken.append(before | in_own_process(nights, room, source, True))
+    share = {
+        f"{what}_{time}_of_{of}": statistics.median(one[f"{what}_{time}"] / one[f"{of}_{time}"] for one in taken)
+        for what in ("night", "late")
+        for of in ("from_files", "rebuild")
+        for time in TIMES
+    }
+    return {"nights": {name: statistics.median(one[name] for one in taken) for name in taken[0]}, "share": share}
+
+
+def _long_and_short(folder: Path, rows: int, say: Say) -> dict[str, Any]:
+    """Nights on ten years and on one, with as many people a day, in turn on copies of the two warehouses."""
+    sources = {years: folder / f"user_days_{years}_years" for years in (LONG, SHORT)}
+    for years, source in sources.items():
+        say(f"{years} years of user-days, as many a day")
+        write_user_days(source, rows * years // 3, 365 * years)
+        in_own_process(history, source, source, False)
+    taken: list[dict[int, dict[str, Any]]] = []
+    for number in range(ROUNDS):
+        say(f"the engine: nights on a long and a short history, {number + 1} of {ROUNDS}")
+        taken.append({})
+        for years, source in sources.items():
             room = _room(folder)
-            before = in_own_process(history, room, days, years == 3)
-            # In a process of its own, as a night is: one that has counted everything holds on to much of its memory.
-            taken.append(before | in_own_process(nights, room, days, years == 3))
-        found[f"{years}_years"] = {name: statistics.median(one[name] for one in taken) for name in taken[0]}
-        if years == 3:
-            found["share"] = {
-                f"{what}_{time}_of_{of}": statistics.median(
-                    one[f"{what}_{time}"] / one[f"{of}_{time}"] for one in taken
-                )
-                for what in ("night", "late")
-                for of in ("from_files", "rebuild")
-                for time in TIMES
-            }
-        else:
-            shutil.rmtree(days)
-    return {**found, "night_10_years_to_1": found["10_years"]["night_seconds"] / found["1_years"]["night_seconds"]}
+            shutil.copy(source / "nights.duckdb", room)
+            taken[-1][years] = in_own_process(nights, room, source, False)
+    for source in sources.values():
+        shutil.rmtree(source)
+    return {
+        f"night_{time}_long_to_short": statistics.median(
+            one[LONG][f"night_{time}"] / one[SHORT][f"night_{time}"] for one in taken
+        )
+        for time in TIMES
+    }
 
 
 def scale(folder: Path, rows: int, many: int, say: Say) -> dict[str, Any]:
