@@ -13,9 +13,6 @@ from kpi_pipeline.warehouse import Connection, fill, quote, run, scalar, sql
 WAU_DAYS, MAU_DAYS = 7, 30
 WORD_DAYS = 64  # the days of a word, one bit each
 WINDOWS: dict[str, object] = {"wau_days": WAU_DAYS, "mau_days": MAU_DAYS, "word_days": WORD_DAYS}
-# Most of those who come on the newest day came on one of the two before; for the others the rest of the month is read,
-# too. On an older day, days after it count as well, and few people have both so near.
-NEAR_DAYS = 3
 # The month around a day in a word: what the day holds and will hold, and between days before and after it.
 MONTH_BITS: dict[str, object] = {
     "before": (1 << (MAU_DAYS - 1)) - 1,
@@ -253,8 +250,7 @@ def _add_difference(con: Connection, days: Mapping[date, bool]) -> None:
 
 def _add_day(con: Connection, day: date, *, has_gone: bool) -> None:
     that = {**WINDOWS, **MONTH_BITS, "day": day}
-    is_newest = not scalar(con, "select exists (from facts.user_days where date > $day::date)", that)
-    that["near_days"] = NEAR_DAYS if is_newest else WAU_DAYS
+    is_newest, that["near_days"] = run(con, sql("rolling", "near_days"), that)[0]
     for name in ("around", "first_days"):
         run(con, f"create or replace temp table {name} as {sql('rolling', name)}", that)
     if has_gone:
