@@ -94,6 +94,15 @@ def _loaded_and_rebuilt(room: Path, source: Path) -> dict[str, Any]:
     return in_own_process(load, room, source) | in_own_process(rebuild_alone, room)
 
 
+def anew(folder: Path, source: Path) -> dict[str, Any]:
+    """All days at once by the call that a night is: from the files, through what has changed, to the commit."""
+    with _create(folder / "anew.duckdb") as con:
+        days = con.execute(f"select distinct date from read_parquet('{source}/*.parquet')").fetchall()
+        start = cpu_seconds()
+        taken = seconds(lambda: _update(con, [day for (day,) in days], f"{source}/*.parquet", LAST))
+        return {"anew_seconds": taken, "anew_cpu_seconds": cpu_seconds() - start}
+
+
 def history(folder: Path, source: Path, late: bool) -> dict[str, Any]:
     """A warehouse for nights to come, read and counted once; for a late file, without one day of two years ago."""
     where = f"date <> date '{BELATED}'" if late else "true"
@@ -124,7 +133,7 @@ def nights(folder: Path, source: Path, late: bool) -> dict[str, Any]:
         for night in range(NIGHTS):
             day, file = LAST + timedelta(days=night + 1), source / "nights" / f"{night}.parquet"
             start = cpu_seconds()
-            taken.append(seconds(lambda day=day, file=file: _update(con, day, file, day)))
+            taken.append(seconds(lambda day=day, file=file: _update(con, [day], file, day)))
             used.append(cpu_seconds() - start)
         found["active_people"] = _people(con, file)
         found["night_seconds"] = statistics.median(taken)
@@ -137,7 +146,7 @@ def nights(folder: Path, source: Path, late: bool) -> dict[str, Any]:
             )
             found["late_people"] = _people(con, file)
             start = cpu_seconds()
-            found["late_seconds"] = seconds(lambda: _update(con, BELATED, file, day))
+            found["late_seconds"] = seconds(lambda: _update(con, [BELATED], file, day))
             found["late_cpu_seconds"] = cpu_seconds() - start
     return found
 
@@ -146,12 +155,12 @@ def _people(con: duckdb.DuckDBPyConnection, file: Path) -> int:
     return int(con.execute(f"select count(distinct person_key) from '{file}'").fetchall()[0][0])
 
 
-def _update(con: duckdb.DuckDBPyConnection, day: date, file: Path, through: date) -> None:
+def _update(con: duckdb.DuckDBPyConnection, days: list[date], files: Path | str, through: date) -> None:
     con.execute("begin")
-    change = rolling.update(con, [day], f"select date, cell, person_key from read_parquet('{file}')", through)
+    change = rolling.update(con, days, f"select date, cell, person_key from read_parquet('{files}')", through)
     con.execute("commit")
     assert change.added
-    assert not change.rebuilt
+    assert change.rebuilt == (len(days) > 1)
 
 
 def measure(folder: Path, rows: int, say: Say) -> dict[str, Any]:
@@ -170,14 +179,15 @@ def _nights_and_rebuilds(folder: Path, source: Path, say: Say) -> dict[str, Any]
     taken = []
     for number in range(ROUNDS):
         say(f"the engine: nights and a late file, {number + 1} of {ROUNDS}")
+        whole = in_own_process(anew, _room(folder), source)
         room = _room(folder)
         before = in_own_process(history, room, source, True)
         # In a process of its own, as a night is: one that has counted everything holds on to much of its memory.
-        taken.append(before | in_own_process(nights, room, source, True))
+        taken.append(whole | before | in_own_process(nights, room, source, True))
     share = {
         f"{what}_{time}_of_{of}": statistics.median(one[f"{what}_{time}"] / one[f"{of}_{time}"] for one in taken)
         for what in ("night", "late")
-        for of in ("from_files", "rebuild")
+        for of in ("anew", "from_files", "rebuild")
         for time in TIMES
     }
     return {"nights": {name: statistics.median(one[name] for one in taken) for name in taken[0]}, "share": share}

@@ -100,12 +100,14 @@ def _engine(found: dict[str, Any]) -> str:
     whole, night, share = found["rebuild"], found["nights"], found["share"]
 
     def of_rebuild(what: str) -> str:
-        """Like for like: both from files. Against a rebuild of rows that are there already, it is more."""
-        from_files, by_cpu = share[f"{what}_seconds_of_from_files"], share[f"{what}_cpu_seconds_of_from_files"]
-        alone = share[f"{what}_seconds_of_rebuild"]
+        """What a night does, a rebuild may do or not: read files, find what has changed, write user-days, commit."""
+
+        def shown(of: str) -> str:
+            return f"{share[f'{what}_seconds_of_{of}']:.1%} ({share[f'{what}_cpu_seconds_of_{of}']:.1%} by CPU)"
+
         return (
-            f"{night[f'{what}_seconds'] * 1000:.0f} ms: {from_files:.1%} of a rebuild from the files "
-            f"({by_cpu:.1%} by CPU); {alone:.1%} of one that finds the user-days read"
+            f"{night[f'{what}_seconds'] * 1000:.0f} ms: {shown('anew')} of the same call with all days; "
+            f"{shown('from_files')} of files read and counted; {shown('rebuild')} of counting alone"
         )
 
     rows = [
