@@ -66,7 +66,7 @@ def update(con: Connection, days: Sequence[date], wanted: str, through: date) ->
         else:
             gone = {day for day, sign, _ in counts if sign == -1}
             _add_difference(con, {day: day in gone for day in changed})
-    restate(con, through, everything=rebuilt, changed=() if rebuilt else changed)
+    restate(con, through, everything=rebuilt, changed=changed)
     run(con, "drop table temp.changes")
     return Change(added, removed, rebuilt)
 
@@ -124,7 +124,7 @@ def restate(con: Connection, through: date, *, everything: bool = False, changed
     Args:
         through: how far active_users reaches; never less far than it does.
         everything: write all days anew.
-        changed: the days whose people have changed flows, in order. No day before them counts differently.
+        changed: otherwise, the days whose people have changed flows, in order. No day before them counts differently.
     """
     last = scalar(con, "select max(date) from facts.active_users")
     if everything:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kpi_pipeline import rolling
 from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.rolling import engine
-from kpi_pipeline.warehouse import Connection, create_tables
+from kpi_pipeline.warehouse import Connection, create_tables, run, sql
 
 Row = tuple[date, int, int]  # day, cell, person
 # Cells 0 and 1 are one hub before and after a change of community; cell 2 serves two communities; 3 stands alone.
@@ -178,6 +178,17 @@ def test_the_same_day_again_changes_nothing() -> None:
         assert active_users(con) == before
 
 
+def test_the_newest_day_again_and_the_day_before_it_late() -> None:
+    before, newest = LEAP, LEAP + timedelta(days=1)
+    first = {(newest, 0, 1), (newest, 2, 2)}
+    again = {(newest, 0, 1), (newest, 3, 3)}
+    late = again | {(before, 0, 1), (before, 2, 4)}
+    with an_engine() as con, never_rebuilding():
+        for history, day in ((first, newest), (again, newest), (late, before)):
+            update(con, history, {day}, newest)
+            assert active_users(con) == brute_force(history, newest)
+
+
 @pytest.mark.parametrize(("gap", "returning", "lapsed_on_return"), [(29, 0, 0), (30, 1, 1), (31, 1, 0)])
 def test_a_gap_of_exactly_30_days_lapses_and_returns_on_one_day(
     gap: int, returning: int, lapsed_on_return: int
@@ -209,3 +220,21 @@ def _with_share(share: float) -> Iterator[None]:
         yield
     finally:
         patch.undo()
+
+
+@pytest.mark.parametrize(
+    ("day", "is_newest", "near_days"),
+    [
+        (date(2024, 3, 8), False, 7),  # there are days after it
+        (date(2024, 3, 11), True, 4),  # Monday: Friday is 3 days away, Saturday had less than half of its people
+        (date(2024, 3, 12), True, 2),  # Tuesday: Monday had half of Friday's
+        (date(2024, 3, 14), True, 4),  # Thursday, after two empty days
+        (date(2024, 4, 30), True, 7),  # nobody in the week before
+    ],
+)
+def test_people_are_looked_for_back_to_the_last_busy_day(day: date, is_newest: bool, near_days: int) -> None:
+    people = {4: 10, 5: 10, 6: 10, 7: 10, 8: 10, 9: 4, 11: 5}
+    history = {(date(2024, 3, number), 0, person) for number, many in people.items() for person in range(many)}
+    with an_engine() as con:
+        update(con, history, {when for when, _, _ in history})
+        assert run(con, sql("rolling", "near_days"), {**engine.WINDOWS, "day": day}) == [(is_newest, near_days)]
