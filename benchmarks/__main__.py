@@ -32,7 +32,7 @@ class Part:
 
 PARTS = {
     "comparison": Part(10, lambda folder, given, say: comparison.measure(folder, given.rows, say)),
-    "engine": Part(8, lambda folder, given, say: engine.measure(folder, given.rows, say)),
+    "engine": Part(10, lambda folder, given, say: engine.measure(folder, given.rows, say)),
     "scaling": Part(4, lambda folder, given, say: engine.scale(folder, given.rows, given.many_rows, say)),
     "cloud_costs": Part(3, lambda folder, given, say: costs.measure(folder, given.lines, say)),
     "access_logs": Part(4, lambda folder, given, say: access_logs.measure(folder, given.log_lines, say)),
