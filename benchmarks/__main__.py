@@ -33,7 +33,7 @@ class Part:
 PARTS = {
     "comparison": Part(10, lambda folder, given, say: comparison.measure(folder, given.rows, say)),
     "engine": Part(10, lambda folder, given, say: engine.measure(folder, given.rows, say)),
-    "scaling": Part(4, lambda folder, given, say: engine.scale(folder, given.rows, given.many_rows, say)),
+    "scaling": Part(7, lambda folder, given, say: engine.scale(folder, given.rows, given.many_rows, say)),
     "cloud_costs": Part(3, lambda folder, given, say: costs.measure(folder, given.lines, say)),
     "access_logs": Part(4, lambda folder, given, say: access_logs.measure(folder, given.log_lines, say)),
     "github": Part(3, lambda folder, given, say: github.measure(folder, given.issues, say)),

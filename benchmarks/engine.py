@@ -219,18 +219,34 @@ def _long_and_short(folder: Path, rows: int, say: Say) -> dict[str, Any]:
 
 
 def scale(folder: Path, rows: int, many: int, say: Say) -> dict[str, Any]:
-    """Rebuilds of `rows` and of `many` user-days: how the time grows, and the memory."""
-    source, large = user_days(folder, rows, say), folder / "user_days_many"
-    say(f"the engine: rebuild of {rows:,} user-days")
-    small = _loaded_and_rebuilt(_room(folder), source)
+    """Rebuilds of `rows` and of `many` user-days in turn: how the time grows, and the memory."""
+    sources = {"few": user_days(folder, rows, say), "many": folder / "user_days_many"}
     say(f"generating {many:,} user-days")
-    write_user_days(large, many)
-    say(f"the engine: rebuild of {many:,} user-days")
-    big = _loaded_and_rebuilt(_room(folder), large)
-    shutil.rmtree(large)
-    growth = (big["rebuild_seconds"] / small["rebuild_seconds"]) / (big["user_days"] / small["user_days"])
-    growth_cpu = (big["rebuild_cpu_seconds"] / small["rebuild_cpu_seconds"]) / (big["user_days"] / small["user_days"])
-    return {"few": small, "many": big, "growth_to_linear": growth, "growth_to_linear_by_cpu": growth_cpu}
+    write_user_days(sources["many"], many)
+    rooms = {name: folder / f"warehouse_of_{name}" for name in sources}
+    size: dict[str, int] = {}
+    for name, room in rooms.items():
+        say(f"the engine: reading {name} user-days")
+        room.mkdir()
+        size[name] = in_own_process(load, room, sources[name])["user_days"]
+    shutil.rmtree(sources["many"])
+    taken: list[dict[str, dict[str, Any]]] = []
+    for number in range(ROUNDS):
+        say(f"the engine: rebuilds of few and of many user-days, {number + 1} of {ROUNDS}")
+        taken.append({name: in_own_process(rebuild_alone, room) for name, room in rooms.items()})
+    for room in rooms.values():
+        shutil.rmtree(room)
+
+    def growth(time: str) -> float:
+        ratios = (one["many"][f"rebuild_{time}"] / one["few"][f"rebuild_{time}"] for one in taken)
+        return statistics.median(ratios) / (size["many"] / size["few"])
+
+    rebuilds = {
+        name: {what: statistics.median(one[name][what] for one in taken) for what in taken[0][name]}
+        | {"user_days": size[name], "peak_memory_mib": max(one[name]["peak_memory_mib"] for one in taken)}
+        for name in rooms
+    }
+    return {**rebuilds, "growth_to_linear": growth("seconds"), "growth_to_linear_by_cpu": growth("cpu_seconds")}
 
 
 def _room(folder: Path) -> Path:
