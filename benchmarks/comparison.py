@@ -14,7 +14,7 @@ import duckdb
 from benchmarks import contenders, metric_layer
 from benchmarks.contenders import CONTENDERS, Contender, Task
 from benchmarks.data import DAYS, GRAINS, LAST, fill_members, user_days
-from benchmarks.measuring import Say, connect, cpu_seconds, in_own_process, seconds
+from benchmarks.measuring import Say, connect, in_own_process, timed
 from kpi_pipeline import rolling
 from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.warehouse import create_tables
@@ -52,10 +52,8 @@ def _count_by_engine(task: Task, grains: tuple[str, ...]) -> None:
         )
 
 
-def timed(contender: Contender, task: Task) -> dict[str, Any]:
-    start = cpu_seconds()
-    taken = seconds(lambda: contender.count(task))
-    return {"seconds": taken, "cpu_seconds": cpu_seconds() - start}
+def counted(contender: Contender, task: Task) -> dict[str, Any]:
+    return timed(lambda: contender.count(task))
 
 
 def differences(one: Path, other: Path, first: Any) -> int:
@@ -80,7 +78,7 @@ def compare(source: Path, room: Path, days: int, say: Say, only: tuple[str, ...]
         shutil.rmtree(task.room, ignore_errors=True)
         task.room.mkdir(parents=True)
         say(f"comparison: {contender.title}{f', {share:.0%} of the days' if share < 1 else ''}")
-        found = in_own_process(timed, contender, task)
+        found = in_own_process(counted, contender, task)
         if share < 1:
             found["share_of_days"] = share
         return {**found, "seconds_for_all_days": found["seconds"] / share}, task

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from benchmarks.data import LAST, NIGHTS, fill_members, user_days, write_user_days
-from benchmarks.measuring import Say, connect, cpu_seconds, in_own_process, seconds
+from benchmarks.measuring import Say, connect, in_own_process, timed
 from kpi_pipeline import rolling
 from kpi_pipeline.contracts import WAREHOUSE
 from kpi_pipeline.warehouse import create_tables
@@ -50,28 +50,23 @@ def _load(path: Path, source: Path) -> duckdb.DuckDBPyConnection:
 
 def rebuild(folder: Path, source: Path, rounds: int) -> dict[str, Any]:
     """So many times in turn: one count(distinct) pass per day, and a rebuild of five grains with all windows."""
-    floor, whole, floor_cpu, whole_cpu = [], [], [], []
+    taken = []
     with _load(folder / "rebuild.duckdb", source) as con:
 
         def one_pass() -> None:
             con.execute("select date, count(distinct person_key) from facts.user_days group by date").fetchall()
 
         for _ in range(rounds):
-            start = cpu_seconds()
-            floor.append(seconds(one_pass))
-            middle = cpu_seconds()
-            whole.append(seconds(lambda: _rebuild(con)))
-            floor_cpu.append(middle - start)
-            whole_cpu.append(cpu_seconds() - middle)
+            taken.append(timed(one_pass, "count_distinct_") | timed(lambda: _rebuild(con), "rebuild_"))
         rows, people = con.execute("select count(*), count(distinct person_key) from facts.user_days").fetchall()[0]
     return {
         "user_days": rows,
         "people": people,
-        "count_distinct_seconds": statistics.median(floor),
-        "rebuild_seconds": statistics.median(whole),
-        "rebuild_cpu_seconds": statistics.median(whole_cpu),
-        "passes": statistics.median(w / f for w, f in zip(whole, floor, strict=True)),
-        "passes_by_cpu": statistics.median(w / f for w, f in zip(whole_cpu, floor_cpu, strict=True)),
+        **_medians(taken),
+        "passes": statistics.median(one["rebuild_seconds"] / one["count_distinct_seconds"] for one in taken),
+        "passes_by_cpu": statistics.median(
+            one["rebuild_cpu_seconds"] / one["count_distinct_cpu_seconds"] for one in taken
+        ),
     }
 
 
@@ -84,60 +79,37 @@ def load(folder: Path, source: Path) -> dict[str, Any]:
 def rebuild_alone(folder: Path) -> dict[str, Any]:
     """Once, and nothing else in the process, as a run does it: what it takes of time and of memory."""
     with connect(folder / "rebuild.duckdb") as con:
-        start = cpu_seconds()
-        taken = seconds(lambda: _rebuild(con))
-        return {"rebuild_seconds": taken, "rebuild_cpu_seconds": cpu_seconds() - start}
-
-
-def _loaded_and_rebuilt(room: Path, source: Path) -> dict[str, Any]:
-    """In two processes: one that has loaded everything holds on to much of its memory."""
-    return in_own_process(load, room, source) | in_own_process(rebuild_alone, room)
+        return timed(lambda: _rebuild(con), "rebuild_")
 
 
 def anew(folder: Path, source: Path) -> dict[str, Any]:
     """All days at once by the call that a night is: from the files, through what has changed, to the commit."""
     with _create(folder / "anew.duckdb") as con:
         days = con.execute(f"select distinct date from read_parquet('{source}/*.parquet')").fetchall()
-        start = cpu_seconds()
-        taken = seconds(lambda: _update(con, [day for (day,) in days], f"{source}/*.parquet", LAST))
-        return {"anew_seconds": taken, "anew_cpu_seconds": cpu_seconds() - start}
+        return timed(lambda: _update(con, [day for (day,) in days], f"{source}/*.parquet", LAST), "anew_")
 
 
 def history(folder: Path, source: Path, late: bool) -> dict[str, Any]:
     """A warehouse for nights to come, read and counted once; for a late file, without one day of two years ago."""
     where = f"date <> date '{BELATED}'" if late else "true"
     with _create(folder / "nights.duckdb") as con:
-        start = cpu_seconds()
-        read = seconds(lambda: _read(con, source, where))
-        read_cpu = cpu_seconds() - start
+        taken = timed(lambda: _read(con, source, where), "read_")
         con.execute("checkpoint")
-        start = cpu_seconds()
-        taken = seconds(lambda: _rebuild(con))
-        used = cpu_seconds() - start
+        taken |= timed(lambda: _rebuild(con), "rebuild_")
         con.execute("checkpoint")
-        rows = con.execute("select count(*) from facts.user_days").fetchall()[0][0]
-    return {
-        "rebuild_seconds": taken,
-        "rebuild_cpu_seconds": used,
-        "from_files_seconds": read + taken,
-        "from_files_cpu_seconds": read_cpu + used,
-        "user_days": rows,
-    }
+    return taken | {f"from_files_{time}": taken[f"read_{time}"] + taken[f"rebuild_{time}"] for time in TIMES}
 
 
 def nights(folder: Path, source: Path, late: bool) -> dict[str, Any]:
     """The file of one day after another, each with 100,000 people; and that of a day two years ago."""
     found: dict[str, Any] = {}
     with connect(folder / "nights.duckdb") as con:
-        taken, used = [], []
+        taken = []
         for night in range(NIGHTS):
             day, file = LAST + timedelta(days=night + 1), source / "nights" / f"{night}.parquet"
-            start = cpu_seconds()
-            taken.append(seconds(lambda day=day, file=file: _update(con, [day], file, day)))
-            used.append(cpu_seconds() - start)
+            taken.append(timed(lambda day=day, file=file: _update(con, [day], file, day), "night_"))
         found["active_people"] = _people(con, file)
-        found["night_seconds"] = statistics.median(taken)
-        found["night_cpu_seconds"] = statistics.median(used)
+        found |= _medians(taken)
         if late:
             file = folder / "late.parquet"
             con.execute(
@@ -145,9 +117,7 @@ def nights(folder: Path, source: Path, late: bool) -> dict[str, Any]:
                 f"to '{file}' (format parquet)"
             )
             found["late_people"] = _people(con, file)
-            start = cpu_seconds()
-            found["late_seconds"] = seconds(lambda: _update(con, [BELATED], file, day))
-            found["late_cpu_seconds"] = cpu_seconds() - start
+            found |= timed(lambda: _update(con, [BELATED], file, day), "late_")
     return found
 
 
@@ -169,7 +139,10 @@ def measure(folder: Path, rows: int, say: Say) -> dict[str, Any]:
     say("the engine: rebuild of all grains against one count(distinct)")
     whole = in_own_process(rebuild, _room(folder), source, ROUNDS)
     say("the engine: its memory")
-    alone = _loaded_and_rebuilt(_room(folder), source)
+    room = _room(folder)
+    # In two processes: one that has loaded everything holds on to much of its memory.
+    in_own_process(load, room, source)
+    alone = in_own_process(rebuild_alone, room)
     found: dict[str, Any] = {"rebuild": {**whole, "peak_memory_mib": alone["peak_memory_mib"]}}
     return {**found, **_nights_and_rebuilds(folder, source, say), **_long_and_short(folder, rows, say)}
 
@@ -190,7 +163,7 @@ def _nights_and_rebuilds(folder: Path, source: Path, say: Say) -> dict[str, Any]
         for of in ("anew", "from_files", "rebuild")
         for time in TIMES
     }
-    return {"nights": {name: statistics.median(one[name] for one in taken) for name in taken[0]}, "share": share}
+    return {"nights": _medians(taken), "share": share}
 
 
 def _long_and_short(folder: Path, rows: int, say: Say) -> dict[str, Any]:
@@ -242,11 +215,15 @@ def scale(folder: Path, rows: int, many: int, say: Say) -> dict[str, Any]:
         return statistics.median(ratios) / (size["many"] / size["few"])
 
     rebuilds = {
-        name: {what: statistics.median(one[name][what] for one in taken) for what in taken[0][name]}
+        name: _medians([one[name] for one in taken])
         | {"user_days": size[name], "peak_memory_mib": max(one[name]["peak_memory_mib"] for one in taken)}
         for name in rooms
     }
     return {**rebuilds, "growth_to_linear": growth("seconds"), "growth_to_linear_by_cpu": growth("cpu_seconds")}
+
+
+def _medians(taken: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: statistics.median(one[name] for one in taken) for name in taken[0]}
 
 
 def _room(folder: Path) -> Path:

@@ -16,13 +16,14 @@ THREADS = 2
 Say = Callable[[str], None]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def timed(work: Callable[[], object], prefix: str = "") -> dict[str, float]:
+    """`seconds` of wall-clock and `cpu_seconds` that the work takes."""
+    cpu, start = _cpu_seconds(), time.perf_counter()
     work()
-    return time.perf_counter() - start
+    return {f"{prefix}seconds": time.perf_counter() - start, f"{prefix}cpu_seconds": _cpu_seconds() - cpu}
 
 
-def cpu_seconds() -> float:
+def _cpu_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
