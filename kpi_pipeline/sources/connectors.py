@@ -24,6 +24,7 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
 
     Raises:
         ConfigError: an environment variable that kpi.toml names holds nothing.
+        TypeError: a kind of live source was added without its connector.
     """
     match configured:
         case HubActivityJupyterHub():
@@ -62,4 +63,6 @@ def connector(source: str, configured: Live, tools: Tools) -> Connector:
             from kpi_pipeline.sources import github
 
             return github.GitHub(source, configured, tools)
-    raise NotImplementedError(type(configured).__name__)
+    raise TypeError(
+        f"{source}: no connector is known for {type(configured).__name__}; a kind of live source needs a case here"
+    )
